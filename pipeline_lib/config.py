@@ -1,0 +1,236 @@
+"""What ``params.yaml`` may say: one frozen dataclass a section, checked before any work starts."""
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+
+Decoder = Literal["pyav"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DataConfig:
+    """Where the videos and annotations are.
+
+    Attributes:
+        root: Folder with ``videos/``, ``annotations/``, ``qa.json``.
+        exclude: Videos known to be unusable, relative to ``<root>/videos``.
+    """
+
+    root: str
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class VideosPerClass:
+    """How many demo videos a class gets in each split."""
+
+    train: Count = 8
+    val: Count = 3
+    test: Count = 5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DemoDataConfig:
+    """The rendered demo data set."""
+
+    seed: Natural = 7
+    videos_per_class: VideosPerClass = field(default_factory=VideosPerClass)
+    seconds: Annotated[float, Field(ge=6, allow_inf_nan=False)] = 20.0
+    width: Annotated[int, Field(ge=32, multiple_of=2)] = 160
+    height: Annotated[int, Field(ge=32, multiple_of=2)] = 120
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DemoClipConfig:
+    """Training of the demo CLIP from scratch on rendered stills."""
+
+    seed: Natural = 7
+    steps: Count = 1000
+    batch_size: Count = 128
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.1
+    warmup_steps: Natural = 100
+    held_out: Count = 2000
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ClipConfig:
+    """One CLIP image tower.
+
+    Attributes:
+        model: An open_clip architecture (``ViT-B-32-quickgelu``), ``hf-hub:org/name`` or
+            ``local-dir:path``.
+        weights: A pretrained tag (``openai``), a checkpoint path, ``untrained`` for random
+            weights made from ``seed``, or null where ``model`` brings its own.
+        seed: Seed of untrained weights; ignored otherwise.
+    """
+
+    model: str
+    weights: str | None = None
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ExtractConfig:
+    """Features of whole videos.
+
+    Attributes:
+        backbones: Which backbones ``dvc repro`` extracts; each has its section here.
+        every_s: Spacing of the rows of ``<stem>.npy``: row k is the frame at k * every_s.
+        clip_len_s: Length of one clip, one row of ``<stem>.npz``.
+        fps: Frames a second sampled inside a clip.
+        partial_clip: A last clip shorter than ``clip_len_s`` is kept (with ``valid`` below 1) or
+            dropped; a video shorter than one clip keeps its only clip either way.
+        batch_size: Frames in one forward pass; batches run across videos.
+        precision: ``auto`` is bf16 where the hardware multiplies it natively, else fp32.
+    """
+
+    backbones: tuple[str, ...] = ("clip",)
+    every_s: Seconds = 1.0
+    clip_len_s: Seconds = 2.0
+    fps: Positive = 2.0
+    partial_clip: Literal["keep", "drop"] = "keep"
+    batch_size: Count = 32
+    precision: Precision = "auto"
+    decoder: Decoder = "pyav"
+    clip: ClipConfig | None = None
+    clip_untrained: ClipConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MineConfig:
+    """True and negative frames of question items.
+
+    Attributes:
+        backbone: The section of ``extract`` whose image tower compares frames.
+        segments: Equal parts of the timeline that are searched for negatives.
+        frames_per_segment: Negatives wanted from each segment.
+        tries_per_segment: Candidates drawn in each segment to get them.
+        threshold: A negative's cosine to every true frame is below this.
+    """
+
+    backbone: str = "clip"
+    segments: Count = 5
+    frames_per_segment: Count = 1
+    tries_per_segment: Count = 4
+    threshold: Cosine = 0.95
+    seed: Natural = 42
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class WindowConfig:
+    """Sliding windows over per-second features, and which of them train.
+
+    Attributes:
+        unit_duration: Rows in one window.
+        overlap_ratio: Overlap of neighbouring training windows, in [0, 1).
+        strict_normal_sampling: Drop the event-free windows of an event video that do not end
+            before its first event (training split only).
+        normal_class: Directory of the class without events.
+        pre_event: Label of a kept event-free window of an event video: the normal class, the
+            video's class, or drop it.
+        unannotated: What an event video without annotated events becomes: all its windows carry
+            its class, it is left out, or the stage stops.
+    """
+
+    unit_duration: Count = 1
+    overlap_ratio: Fraction = 0.0
+    strict_normal_sampling: bool = True
+    normal_class: str = "normal"
+    pre_event: Literal["normal", "class", "drop"] = "normal"
+    unannotated: Literal["keep", "skip", "error"] = "keep"
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainConfig(WindowConfig):
+    """CoOp prompt learning; its parameters sit directly under ``train:``.
+
+    Attributes:
+        backbone: The section of ``extract`` whose features and text tower are used.
+        control_backbone: Features of untrained weights for the random-init control, or null.
+        n_ctx: Context tokens. With ``ctx_init`` the number of its BPE tokens is used.
+        ctx_init: Words the context starts from, or null for N(0, 0.02^2).
+        csc: Class-specific contexts.
+        class_names: Directory name to the words the prompt uses for it.
+        temporal_agg: How the rows of one window become one feature.
+        warmup_epochs: First epochs at the constant ``warmup_lr``.
+        patience: Epochs without improvement on val before stopping; 0 never stops.
+        select: The val frame metric that chooses the best epoch.
+        save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+    """
+
+    backbone: str = "clip"
+    control_backbone: str | None = None
+    n_ctx: Count = 16
+    ctx_init: str | None = None
+    csc: bool = False
+    class_token_position: Literal["end", "middle", "front"] = "end"
+    class_names: dict[str, str] = field(default_factory=dict)
+    temporal_agg: Literal["mean", "max"] = "mean"
+    lr: Positive = 0.002
+    momentum: Fraction = 0.9
+    weight_decay: NonNegative = 5e-4
+    epochs: Count = 50
+    batch_size: Count = 32
+    warmup_epochs: Natural = 1
+    warmup_lr: Positive = 1e-5
+    patience: Natural = 10
+    select: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
+    save_every: Natural = 10
+    seed: Natural = 1
+    allow_untrained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class EvaluateConfig:
+    """Evaluation.
+
+    Attributes:
+        video_pooling: How the window logits of a video become its prediction.
+        zero_shot_prompt: The plain prompt of the zero-shot control; ``{}`` is the class name.
+    """
+
+    video_pooling: Literal["mean", "max", "vote"] = "mean"
+    zero_shot_prompt: str = "a photo of a {}."
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class RuntimeConfig:
+    """How this machine runs the work; never part of a result's fingerprint."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
+    threads: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Params:
+    """All of ``params.yaml``."""
+
+    data: DataConfig
+    demo_data: DemoDataConfig = field(default_factory=DemoDataConfig)
+    demo_clip: DemoClipConfig = field(default_factory=DemoClipConfig)
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    mine: MineConfig = field(default_factory=MineConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A config section as plain JSON types, for fingerprints and checkpoint metadata."""
+    from pydantic import TypeAdapter
+
+    return dict(TypeAdapter(type(config)).dump_python(config, mode="json"))

@@ -1,0 +1,58 @@
+"""Choosing the device, the precision and the number of threads."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline_lib.errors import ConfigError
+
+_NATIVE_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: ``name`` asks for an accelerator that this machine does not offer.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    device = torch.device(name)
+    available = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.mps.is_available,
+        "cpu": lambda: True,
+    }[device.type]()
+    if not available or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"runtime.device = {name!r}: this machine has no such device.",
+            hint="Use runtime.device: auto (or --device auto).",
+        )
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype a frozen network runs in: ``fp32``, ``bf16``, or ``auto``.
+
+    ``auto`` is bf16 where the hardware multiplies it natively (it is several times faster there)
+    and fp32 elsewhere, where bf16 would be emulated and slower.
+    """
+    if name == "auto":
+        name = "bf16" if _multiplies_bf16(device) else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    return any(flag in flags for flag in _NATIVE_BF16_FLAGS)
+
+
+def set_threads(threads: int) -> None:
+    """Use ``threads`` CPU threads; 0 keeps what torch chose (all cores)."""
+    if threads:
+        torch.set_num_threads(threads)
