@@ -1,0 +1,35 @@
+"""What can be known of a video without decoding it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import VideoError
+from pipeline_lib.video.pyav import open_pyav
+
+
+def timestamps(path: Path) -> NDArray[np.float64]:
+    """Presentation times of all frames, in seconds since the first one, read from the packets.
+
+    Two orders of magnitude cheaper than decoding. Containers that store no presentation times
+    (some AVI files) are decoded instead. In a damaged file a frame listed here may turn out not to
+    be decodable; reading at its time then gives the frame shown before it.
+
+    Args:
+        path: The video.
+
+    Returns:
+        float64 [n], ascending, the first one 0.
+
+    Raises:
+        VideoError: The file cannot be read as a video, or holds no frame.
+    """
+    with open_pyav(path) as decoder:
+        times = decoder.packet_times()
+        if times is None:
+            times = [Fraction(frame.pts_s) for frame in decoder]
+    if not times:
+        raise VideoError(f"{path}: the video track holds no frame.", reason="no_frames")
+    return np.array([float(time - times[0]) for time in times], dtype=np.float64)

@@ -1,0 +1,209 @@
+"""The one reader every stage uses: which frame is shown at time t, and its pixels.
+
+Times are seconds since the first presented frame, so 0 is what a player shows first, also in files
+whose container clock starts elsewhere. The frame at t is the last one whose presentation time is
+not after t. Decoding is sequential and keeps one frame back, so memory does not grow with the
+length of the video.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ConfigError, DataError, VideoError, did_you_mean
+from pipeline_lib.video.frames import Frames
+from pipeline_lib.video.pyav import DecodedFrame, PyAvDecoder, Resize, open_pyav
+
+DECODERS = {"pyav": open_pyav}
+# Container clocks round; a frame this little after t still counts as shown at t.
+TIME_TOLERANCE_S = 1e-4
+END_TOLERANCE_S = 1e-6
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The frame shown at one requested time.
+
+    Attributes:
+        number: Position among the requested times.
+        requested_s: The requested time.
+        pts_s: When the frame was first shown.
+        source_index: Its index among all presented frames.
+        image: uint8 [H, W, 3], RGB.
+    """
+
+    number: int
+    requested_s: float
+    pts_s: float
+    source_index: int
+    image: NDArray[np.uint8]
+
+
+class VideoReader:
+    """One sequential pass over one video. Use :func:`open_video`."""
+
+    def __init__(self, decoder: PyAvDecoder, resize: Resize | None) -> None:
+        self._decoder = decoder
+        self._resize = resize
+
+    @property
+    def errors(self) -> int:
+        """Packets skipped so far because they could not be decoded."""
+        return self._decoder.errors
+
+    @property
+    def frames(self) -> int:
+        """Presented frames seen so far."""
+        return self._decoder.frames
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the end of the last one seen so far."""
+        return self._decoder.duration_s
+
+    @property
+    def average_fps(self) -> float | None:
+        """Presented frames per second so far."""
+        return self._decoder.average_fps
+
+    @property
+    def start_s(self) -> float | None:
+        """Container time of the first presented frame."""
+        return self._decoder.start_s
+
+    def at(self, times_s: Iterable[float]) -> Iterator[Sample]:
+        """The frames shown at ascending ``times_s``; past the end that is the last frame.
+
+        Stops decoding once the last time is served.
+
+        Raises:
+            VideoError: No frame could be decoded (``no_frames``).
+        """
+        return self._walk(iter(times_s), stop_at_end=False)
+
+    def until_end(self, times_s: Iterable[float]) -> Iterator[Sample]:
+        """The frames shown at those ascending ``times_s`` that lie before the end of the video.
+
+        Always decodes to the end, so that ``duration_s`` and ``errors`` are final afterwards;
+        ``times_s`` may be endless.
+
+        Raises:
+            VideoError: No frame could be decoded (``no_frames``).
+        """
+        return self._walk(iter(times_s), stop_at_end=True)
+
+    def _walk(self, times: Iterator[float], stop_at_end: bool) -> Iterator[Sample]:
+        number, time = 0, next(times, math.inf)
+        for current, following in self._pairs():
+            if following is not None:
+                limit = following.pts_s - TIME_TOLERANCE_S
+            else:
+                limit = self.duration_s - END_TOLERANCE_S if stop_at_end else math.inf
+            image = None
+            while time < limit:
+                image = current.rgb(self._resize) if image is None else image
+                yield Sample(number, time, current.pts_s, current.source_index, image)
+                number, time = number + 1, next(times, math.inf)
+            if time == math.inf and not stop_at_end:
+                return
+
+    def _pairs(self) -> Iterator[tuple[DecodedFrame, DecodedFrame | None]]:
+        """Each presented frame with the one after it (``None`` behind the last)."""
+        current = None
+        for following in self._decoder:
+            if current is not None:
+                yield current, following
+            current = following
+        if current is None:
+            raise VideoError(
+                f"{self._decoder.path}: no frame could be decoded ({self.errors} bad packets).",
+                reason="no_frames",
+                hint="The file is damaged or its codec is not supported; re-encode it.",
+            )
+        yield current, None
+
+
+@contextmanager
+def open_video(
+    path: Path, *, decoder: str = "pyav", resize: Resize | None = None, threads: int = 0
+) -> Iterator[VideoReader]:
+    """Open a video for one sequential pass.
+
+    Args:
+        path: The file.
+        decoder: A name in :data:`DECODERS`.
+        resize: Scale frames while they are converted to RGB; ``None`` keeps full resolution.
+        threads: Decoding threads; 0 lets the decoder choose.
+
+    Raises:
+        VideoError: The file cannot be read as a video; ``reason`` says why.
+        ConfigError: There is no such decoder.
+    """
+    if decoder not in DECODERS:
+        raise ConfigError(f"Unknown decoder {decoder!r}.", hint=did_you_mean(decoder, DECODERS))
+    with DECODERS[decoder](path, threads) as opened:
+        yield VideoReader(opened, resize)
+
+
+def read_frames(
+    path: Path | str,
+    times_s: Sequence[float] | NDArray[np.float64] | None = None,
+    every_s: float | None = None,
+    *,
+    decoder: str = "pyav",
+) -> Frames:
+    """Read the frames shown at given times, or at a fixed spacing.
+
+    Args:
+        path: The video.
+        times_s: Seconds since the first presented frame, in any order, repeats allowed; a time
+            past the end gives the last frame.
+        every_s: Spacing in seconds: frames at 0, every_s, 2 * every_s, … before the end.
+            Exactly one of ``times_s`` and ``every_s`` is given.
+        decoder: A name in :data:`DECODERS`.
+
+    Returns:
+        The frames in the order of the requested times.
+
+    Raises:
+        DataError: A time is negative or not a number: no frame is shown then.
+        ValueError: Both or neither of ``times_s`` and ``every_s`` are given, or ``every_s <= 0``.
+        VideoError: The video cannot be read; ``reason`` says why.
+    """
+    if (times_s is None) == (every_s is None):
+        raise ValueError("Give exactly one of times_s and every_s.")
+    if every_s is not None:
+        if not every_s > 0:
+            raise ValueError(f"every_s must be positive, not {every_s}.")
+        with open_video(Path(path), decoder=decoder) as video:
+            return _collect(video.until_end(k * every_s for k in count()), video)
+    times = np.asarray(times_s, dtype=np.float64)
+    if not (np.isfinite(times).all() and (times >= -TIME_TOLERANCE_S).all()):
+        bad = times[~(times >= -TIME_TOLERANCE_S) | ~np.isfinite(times)][0]
+        raise DataError(
+            f"{path}: no frame is shown at {bad} s.", hint="Times count from 0, the first frame."
+        )
+    order = np.argsort(times, kind="stable")
+    with open_video(Path(path), decoder=decoder) as video:
+        ascending = _collect(video.at(times[order].tolist()), video)
+    back = np.argsort(order, kind="stable")
+    return Frames(
+        ascending.frames[back], ascending.pts_s[back], ascending.source_index[back], video.errors
+    )
+
+
+def _collect(samples: Iterator[Sample], video: VideoReader) -> Frames:
+    taken = list(samples)
+    images = [sample.image for sample in taken]
+    return Frames(
+        np.stack(images) if images else np.zeros((0, 0, 0, 3), np.uint8),
+        np.array([sample.pts_s for sample in taken], dtype=np.float64),
+        np.array([sample.source_index for sample in taken], dtype=np.int64),
+        video.errors,
+    )
