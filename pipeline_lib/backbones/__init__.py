@@ -1,0 +1,14 @@
+"""Frozen feature extractors, by name."""
+
+from pipeline_lib.backbones.base import Backbone, BackboneLoader
+from pipeline_lib.registry import Registry
+
+BACKBONES: Registry[BackboneLoader] = Registry(
+    "backbone",
+    {
+        "clip": "pipeline_lib.backbones.clip:load_clip",
+        "clip_untrained": "pipeline_lib.backbones.clip:load_clip",
+    },
+)
+
+__all__ = ["BACKBONES", "Backbone", "BackboneLoader"]

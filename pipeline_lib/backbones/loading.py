@@ -1,0 +1,30 @@
+"""Loading a backbone by its name in ``params.yaml``."""
+
+from pipeline_lib.backbones import BACKBONES
+from pipeline_lib.backbones.base import Backbone
+from pipeline_lib.config import ExtractConfig, RuntimeConfig
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.runtime.device import choose_device, set_threads
+
+
+def load_backbone(name: str, config: ExtractConfig, runtime: RuntimeConfig) -> Backbone:
+    """Load the backbone called ``name`` with its section of ``extract``.
+
+    Raises:
+        ConfigError: No such backbone, or it has no section.
+        WeightsError: Its weights are missing or do not fit.
+    """
+    load = BACKBONES.get(name)
+    section = getattr(config, name, None)
+    if section is None:
+        raise ConfigError(
+            f"Backbone {name!r} has no section extract.{name} in params.yaml.",
+            hint=f"Add extract.{name}.model and extract.{name}.weights.",
+        )
+    set_threads(runtime.threads)
+    return load(
+        section,
+        device=choose_device(runtime.device),
+        precision=config.precision,
+        batch_size=config.batch_size,
+    )

@@ -1,0 +1,196 @@
+"""Features on disk: one directory a backbone, a file pair a video, a manifest that sums it up.
+
+Layout below the directory, with a video id such as ``train/fall/clip_001``:
+
+* ``<id>.npy``: float32 [T, D], row k is the frame at k * every_s seconds; memory-mappable.
+* ``<id>.npz``: one row a clip: ``features`` float32 [n, D], ``start_s`` and ``end_s`` float64 [n],
+  ``n_frames`` int64 [n], ``valid`` float32 [n] (covered share of the clip), ``meta`` (JSON).
+* ``<id>.json``: the same meta, for people and for the incremental plan.
+* ``manifest.json``: what the directory holds; sorted, without times of day, written last.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.storage.atomic import write_bytes, write_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class VideoEntry:
+    """One video in a manifest.
+
+    Attributes:
+        sha256: Hash of the video file's bytes.
+        rows: T of the ``.npy``.
+        clips: n of the ``.npz``.
+        duration_s: From the first frame to the end of the last.
+        decode_errors: Corrupt packets that were skipped.
+    """
+
+    sha256: str
+    rows: int
+    clips: int
+    duration_s: float
+    decode_errors: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a feature directory holds.
+
+    Attributes:
+        backbone: Its name in the registry.
+        fingerprint: Changes with anything that changes a feature.
+        weights_id: Model and weights as the user named them.
+        weights_sha256: Hash of the weights file; ``untrained-…`` for random weights.
+        trained: False for random weights.
+        dim: D.
+        every_s: Seconds from row to row.
+        videos: Video id to its entry, sorted.
+    """
+
+    backbone: str
+    fingerprint: str
+    weights_id: str
+    weights_sha256: str
+    trained: bool
+    dim: int
+    every_s: float
+    videos: Mapping[str, VideoEntry]
+
+
+@dataclass(frozen=True)
+class ClipRows:
+    """Clip features of one video; see the module's description of ``<id>.npz``."""
+
+    features: NDArray[np.float32]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    n_frames: NDArray[np.int64]
+    valid: NDArray[np.float32]
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``."""
+    content = asdict(manifest)
+    content["videos"] = {key: asdict(manifest.videos[key]) for key in sorted(manifest.videos)}
+    write_json(directory / MANIFEST, content)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read ``manifest.json``.
+
+    Raises:
+        DataError: The directory holds no readable manifest.
+    """
+    path = directory / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        videos = {key: VideoEntry(**entry) for key, entry in content.pop("videos").items()}
+        return Manifest(**content, videos=videos)
+    except FileNotFoundError:
+        raise DataError(
+            f"No features in {directory}: {MANIFEST} is missing.",
+            hint="`dvc repro extract` makes them.",
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a feature manifest ({error}).", hint="Delete it and extract again."
+        ) from None
+
+
+def feature_path(directory: Path, video_id: str, suffix: str) -> Path:
+    """The file of a video: the id keeps its dots, ``suffix`` is added."""
+    return directory / f"{video_id}{suffix}"
+
+
+def write_features(
+    directory: Path,
+    video_id: str,
+    rows: NDArray[np.float32],
+    clips: ClipRows,
+    meta: Mapping[str, Any],
+) -> None:
+    """Write the three files of one video, the meta last: where it stands, the others are whole."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
+    write_bytes(feature_path(directory, video_id, ".npy"), buffer.getvalue())
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        features=clips.features,
+        start_s=clips.start_s,
+        end_s=clips.end_s,
+        n_frames=clips.n_frames,
+        valid=clips.valid,
+        meta=np.array(json.dumps(meta, sort_keys=True)),
+    )
+    write_bytes(feature_path(directory, video_id, ".npz"), buffer.getvalue())
+    write_json(feature_path(directory, video_id, ".json"), dict(meta))
+
+
+def remove_features(directory: Path, video_id: str) -> None:
+    """Remove the files of one video and the folders that become empty."""
+    for suffix in (".json", ".npz", ".npy"):
+        feature_path(directory, video_id, suffix).unlink(missing_ok=True)
+    folder = feature_path(directory, video_id, ".json").parent
+    while folder != directory and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def read_meta(directory: Path, video_id: str) -> dict[str, Any] | None:
+    """The meta of one video, or ``None`` where its three files are not whole.
+
+    A file that exists is opened before it is trusted: a killed copy or a full disk leaves files
+    that only look finished.
+    """
+    try:
+        meta = json.loads(feature_path(directory, video_id, ".json").read_text(encoding="utf-8"))
+        rows = np.load(feature_path(directory, video_id, ".npy"), mmap_mode="r", allow_pickle=False)
+        with np.load(feature_path(directory, video_id, ".npz"), allow_pickle=False) as archive:
+            whole = json.loads(str(archive["meta"])) == meta
+            clips = len(archive["features"])
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    whole = whole and rows.shape == (meta["rows"], meta["dim"]) and clips == meta["clips"]
+    return dict(meta) if whole else None
+
+
+def load_rows(directory: Path, video_id: str) -> NDArray[np.float32]:
+    """The per-second features of one video: float32 [T, D], memory-mapped, checked.
+
+    Raises:
+        DataError: The file is missing or damaged, not two-dimensional, holds NaN or infinity, or
+            a row of zeros, which has no direction and so no cosine to anything.
+    """
+    path = feature_path(directory, video_id, ".npy")
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"No features {path}.", hint="`dvc repro extract` makes them.") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(
+            f"{path}: not a readable .npy file ({error}).", hint="Delete it and extract again."
+        ) from None
+    if rows.ndim != 2 or rows.shape[0] == 0 or rows.dtype.kind != "f":
+        raise DataError(
+            f"{path}: expected float features [T, D] with T > 0, found {rows.dtype} {rows.shape}."
+        )
+    rows = rows.astype(np.float32, copy=False)
+    if not np.isfinite(rows).all():
+        raise DataError(f"{path}: holds NaN or infinite values.", hint="Extract it again.")
+    zero = np.flatnonzero(~rows.any(axis=1))
+    if zero.size:
+        raise DataError(f"{path}: row {zero[0]} is all zeros.", hint="Extract it again.")
+    return rows

@@ -1,0 +1,81 @@
+"""What every command shares: one clear message and an exit code for an error; logs on stderr."""
+
+import errno
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from pipeline_lib.config import DataConfig, Params
+from pipeline_lib.errors import EXIT_BUG, EXIT_USER, CliplineError
+from pipeline_lib.params_file import load_params
+from pipeline_lib.runtime.progress import Progress, RichProgress
+
+PARAMS = typer.Option(Path("params.yaml"), "--params", help="Parameter file.")
+_stderr = Console(stderr=True)
+# What the machine refuses rather than the code gets wrong.
+_MACHINE_ERRORS = {
+    errno.ENOSPC: "Free some disk space and run again; finished items are kept.",
+    errno.EROFS: "Choose an output folder that can be written.",
+    errno.EACCES: "Check who may read and write there.",
+    errno.EPERM: "Check who may read and write there.",
+}
+
+
+def new_app() -> typer.Typer:
+    """A typer application with the settings all commands share."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command and leave with 0 (done), 2 (the user's input is at fault) or 1 (a bug)."""
+    _log_to_stderr()
+    try:
+        app()
+    except CliplineError as error:
+        _complain(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            raise
+        _complain(f"{error.filename or 'output'}: {error.strerror}.", _MACHINE_ERRORS[error.errno])
+        sys.exit(EXIT_USER)
+    except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is a bug
+        traceback.print_exc()
+        _stderr.print("[bold red]This is a bug in Clipline[/], not in your data; please report it.")
+        sys.exit(EXIT_BUG)
+
+
+def _log_to_stderr() -> None:
+    handler = RichHandler(console=_stderr, show_time=False, show_path=False)
+    # open_clip tells its whole life on the root logger; what matters of it is checked here.
+    handler.addFilter(lambda record: record.name != "root" or record.levelno >= logging.ERROR)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("pipeline_lib").setLevel(logging.INFO)
+
+
+def _complain(message: str, hint: str | None) -> None:
+    _stderr.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    if hint:
+        _stderr.print(f"  {escape(hint)}", highlight=False, soft_wrap=True)
+
+
+def load_or_default(path: Path) -> Params:
+    """The parameter file where there is one; the defaults in a folder that is no project."""
+    return load_params(path) if path.exists() else Params(data=DataConfig(root="data"))
+
+
+def progress() -> Progress:
+    """Bars on a terminal, one line a task in a log."""
+    return RichProgress(_stderr)
+
+
+def scratch() -> Path:
+    """Resume state, git-ignored; in `dvc exp run --temp` the original project's, so it survives."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / "data" / ".scratch"

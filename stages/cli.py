@@ -1,0 +1,42 @@
+"""The `clipline` command: every stage, and the commands that are no stage."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from stages._command import run
+
+# Command to module and one line of help; the module is imported only when its command is called.
+COMMANDS = {
+    "extract": ("extract", "Turn videos into features."),
+    "mine": ("mine", "Find true and negative frames for questions."),
+    "annotate-filter": ("annotate_filter", "Label windows and choose those that train."),
+    "train": ("train", "Train a model on features."),
+    "evaluate": ("evaluate", "Measure a trained model beside its controls."),
+    "summary": ("summary", "Print every metric beside its controls."),
+    "demo-data": ("demo_data", "Render the embedded default data set."),
+    "demo-clip": ("demo_clip", "Train the embedded default CLIP from scratch."),
+}
+
+
+def _overview() -> typer.Typer:
+    """An application that lists all commands without importing them."""
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        help="Folders of videos to features, prompts, fine-tuned models and honest metrics.",
+    )
+    for name, (_, description) in COMMANDS.items():
+        app.command(name, help=description)(lambda: None)
+    return app
+
+
+def main() -> None:
+    """Run `clipline COMMAND …`."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        run(_overview())
+        return
+    sys.argv[:2] = [f"clipline {name}"]
+    run(import_module(f"stages.{COMMANDS[name][0]}").app)
