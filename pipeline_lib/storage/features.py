@@ -11,6 +11,7 @@ Layout below the directory, with a video id such as ``train/fall/clip_001``:
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,10 +159,14 @@ def read_meta(directory: Path, video_id: str) -> dict[str, Any] | None:
     try:
         meta = json.loads(feature_path(directory, video_id, ".json").read_text(encoding="utf-8"))
         rows = np.load(feature_path(directory, video_id, ".npy"), mmap_mode="r", allow_pickle=False)
-        with np.load(feature_path(directory, video_id, ".npz"), allow_pickle=False) as archive:
+        # numpy leaves the file open when a damaged archive makes it raise; this closes it.
+        with (
+            feature_path(directory, video_id, ".npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             whole = json.loads(str(archive["meta"])) == meta
             clips = len(archive["features"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     whole = whole and rows.shape == (meta["rows"], meta["dim"]) and clips == meta["clips"]
     return dict(meta) if whole else None
