@@ -1,6 +1,7 @@
 """From a ClipConfig to an open_clip model, with the weights' identity checked and recorded."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pipeline_lib.backbones.hub import cache_only, download
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import ConfigError, WeightsError, did_you_mean
 from pipeline_lib.fingerprint import sha256_file
@@ -94,10 +96,10 @@ def _weights_path(open_clip: ModuleType, config: ClipConfig) -> Path:
     if config.model.startswith(_LOCAL_DIR):
         return _local_weights(Path(config.model.removeprefix(_LOCAL_DIR)))
     if config.model.startswith(_HUB):
+        fetch = open_clip.pretrained.download_pretrained_from_hf
         repository = config.model.removeprefix(_HUB)
-        return _download(
-            config, lambda: open_clip.pretrained.download_pretrained_from_hf(repository)
-        )
+        _download(config, lambda: fetch(repository, filename="open_clip_config.json"))
+        return _download(config, lambda: fetch(repository))
     weights = str(config.weights)
     tag = open_clip.get_pretrained_cfg(config.model.replace("/", "-"), weights)
     if tag:
@@ -142,9 +144,9 @@ def _check_quick_gelu(open_clip: ModuleType, config: ClipConfig, tag: dict[str, 
     )
 
 
-def _download(config: ClipConfig, fetch: Any) -> Path:
+def _download(config: ClipConfig, fetch: Callable[[], str]) -> Path:
     try:
-        return Path(fetch())
+        return download(fetch)
     except Exception as error:  # noqa: BLE001  # hubs fail in as many ways as there are clients
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
@@ -156,9 +158,10 @@ def _download(config: ClipConfig, fetch: Any) -> Path:
 
 def _trained(open_clip: ModuleType, config: ClipConfig, path: Path) -> Any:
     try:
-        return open_clip.create_model(
-            config.model, pretrained=config.weights, require_pretrained=True, weights_only=True
-        )
+        with cache_only():  # whatever it needs was fetched to know its hash
+            return open_clip.create_model(
+                config.model, pretrained=config.weights, require_pretrained=True, weights_only=True
+            )
     except Exception as error:  # a bad file can fail anywhere in the readers
         cause = str(error).strip() or type(error).__name__
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""The pipeline as DVC runs it: a small copy of this checkout in a folder and repository of its own."""
+"""The pipeline as DVC runs it: a small copy of this checkout in a repository of its own."""
 
 import json
 import os

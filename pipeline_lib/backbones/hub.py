@@ -1,0 +1,52 @@
+"""Fetching published weights: from the local cache where they are, and no long wait offline."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from huggingface_hub import constants
+
+
+def download(fetch: Callable[[], str]) -> Path:
+    """Run a download of open_clip or the hub's client.
+
+    The cache is asked first, without any request. Only where it has nothing is the network used,
+    and where the hub's name cannot even be resolved the attempt ends at once: the client itself
+    would retry for a minute.
+
+    Raises:
+        OSError: The hub cannot be reached and the cache has nothing.
+        Exception: Whatever ``fetch`` raises with the network at hand.
+    """
+    try:
+        with cache_only():
+            return Path(fetch())
+    except Exception:  # noqa: BLE001  # not cached, whatever way this client says so
+        _require_hub()
+    return Path(fetch())
+
+
+@contextmanager
+def cache_only() -> Iterator[None]:
+    """Let the hub's client see nothing but its cache, so that it sends no request."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _require_hub() -> None:
+    if getproxies():
+        return  # the proxy resolves names, this machine need not
+    host = urlsplit(constants.ENDPOINT).hostname or constants.ENDPOINT
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise OSError(
+            f"{host} cannot be reached from this machine, and the cache is empty"
+        ) from error
