@@ -1,9 +1,12 @@
-"""Paths that come from data files stay under their root."""
+"""Names and paths that come from data files: what they may be, and how they are compared."""
 
 import unicodedata
 from pathlib import Path, PurePosixPath
 
 from pipeline_lib.errors import DataError
+
+_SUFFIXES = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
 def under(root: Path, relative: str) -> Path:

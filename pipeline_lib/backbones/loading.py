@@ -1,5 +1,7 @@
 """Loading a backbone by its name in ``params.yaml``."""
 
+import torch
+
 from pipeline_lib.backbones import BACKBONES
 from pipeline_lib.backbones.base import Backbone
 from pipeline_lib.config import ExtractConfig, RuntimeConfig
@@ -8,6 +10,19 @@ from pipeline_lib.runtime.device import choose_device, set_threads
 
 
 def load_backbone(name: str, config: ExtractConfig, runtime: RuntimeConfig) -> Backbone:
+    """Load the backbone called ``name`` on the device and in the precision of the parameters.
+
+    Raises:
+        ConfigError: No such backbone, or it has no section.
+        WeightsError: Its weights are missing or do not fit.
+    """
+    set_threads(runtime.threads)
+    return load_section(name, config, choose_device(runtime.device), config.precision)
+
+
+def load_section(
+    name: str, config: ExtractConfig, device: torch.device, precision: str
+) -> Backbone:
     """Load the backbone called ``name`` with its section of ``extract``.
 
     Raises:
@@ -21,10 +36,4 @@ def load_backbone(name: str, config: ExtractConfig, runtime: RuntimeConfig) -> B
             f"Backbone {name!r} has no section extract.{name} in params.yaml.",
             hint=f"Add extract.{name}.model and extract.{name}.weights.",
         )
-    set_threads(runtime.threads)
-    return load(
-        section,
-        device=choose_device(runtime.device),
-        precision=config.precision,
-        batch_size=config.batch_size,
-    )
+    return load(section, device=device, precision=precision, batch_size=config.batch_size)

@@ -1,16 +1,19 @@
 """Extraction as its two callers want it: a pipeline stage, and any folder of videos."""
 
+import logging
 from pathlib import Path
 
 from pipeline_lib.backbones import BACKBONES
 from pipeline_lib.backbones.loading import load_backbone
 from pipeline_lib.config import ClipConfig, ExtractConfig, Params, RuntimeConfig
+from pipeline_lib.datasets.layout import layout_warnings
 from pipeline_lib.errors import ConfigError, did_you_mean
 from pipeline_lib.extraction.run import Extraction, ExtractionReport
 from pipeline_lib.params_file import override
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.video.files import find_videos
 
+log = logging.getLogger(__name__)
 # What a folder is extracted with where no params.yaml says otherwise.
 DEFAULT_CLIP = ClipConfig(model="ViT-B-32-quickgelu", weights="openai")
 
@@ -22,13 +25,17 @@ def extract_stage(
 
     Raises:
         ConfigError: ``name`` is not among ``extract.backbones``.
+        DataError: There are no videos, or a class of val or test is not in train.
     """
     if name not in params.extract.backbones:
         raise ConfigError(
             f"Backbone {name!r} is not listed in extract.backbones.",
             hint=did_you_mean(name, params.extract.backbones),
         )
-    found = find_videos(Path(params.data.root) / "videos", params.data.exclude)
+    folder = Path(params.data.root) / "videos"
+    found = find_videos(folder, params.data.exclude)
+    for warning in layout_warnings(folder, found):
+        log.warning(warning)
     backbone = load_backbone(name, params.extract, params.runtime)
     extraction = Extraction(name, backbone, params.extract, features_root / name)
     return extraction.run(found, own_directory=True, progress=progress)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,27 +36,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty directory beside ``path``; on success it becomes ``path``, else it is removed.
-
-    What ``path`` held before is gone then, so nothing of an earlier run is taken for this one's.
-
-    Args:
-        path: The directory to write; missing parents are made.
-    """
-    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

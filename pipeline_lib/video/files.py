@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_lib.errors import DataError, did_you_mean
-from pipeline_lib.paths import nfc
-
-_SUFFIXES = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
-VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+from pipeline_lib.paths import VIDEO_SUFFIXES, nfc
 
 
 @dataclass(frozen=True)

@@ -57,4 +57,4 @@ def test_the_switch_is_put_back():
     before = constants.HF_HUB_OFFLINE
     with pytest.raises(ZeroDivisionError), cache_only():
         _ = 1 / 0
-    assert constants.HF_HUB_OFFLINE == before
+    assert before == constants.HF_HUB_OFFLINE

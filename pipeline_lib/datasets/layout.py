@@ -1,0 +1,135 @@
+"""The videos of a data set: ``<root>/videos/{train,val,test}/{class}/{stem}.mp4``."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_lib.errors import DataError, did_you_mean, nearest
+from pipeline_lib.paths import nfc
+from pipeline_lib.video.files import FoundVideos
+
+SPLITS = ("train", "val", "test")
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class VideoId:
+    """The parts of ``{split}/{class}/{stem}``."""
+
+    split: str
+    class_name: str
+    stem: str
+
+
+def parse_id(video_id: str) -> VideoId | None:
+    """The parts of a video id, or ``None`` for a video outside ``{split}/{class}/``."""
+    parts = video_id.split("/", 2)
+    return VideoId(*parts) if len(parts) == 3 and parts[0] in SPLITS else None
+
+
+def check_classes(classes_of: Mapping[str, Iterable[str]], source: str) -> tuple[str, ...]:
+    """The classes of the training split, sorted; no other split may have more.
+
+    Args:
+        classes_of: Split to its classes.
+        source: Where they were found, for the message.
+
+    Raises:
+        DataError: ``train`` has no class, or another split has one that ``train`` has not and
+            that so could never be predicted; the hint names the nearest.
+    """
+    known = sorted(classes_of["train"])
+    if not known:
+        raise DataError(
+            f"{source}: no training video.",
+            hint="Videos lie in <data.root>/videos/{train,val,test}/{class}/; see data.root in "
+            "params.yaml.",
+        )
+    for split, classes in classes_of.items():
+        unknown = sorted(set(classes) - set(known))
+        if unknown:
+            raise DataError(
+                f"{source}: class {unknown[0]!r} of {split} is not in train.",
+                hint=f"{did_you_mean(unknown[0], known)} Rename the directory, or add training "
+                "videos of the class.",
+            )
+    return tuple(known)
+
+
+def layout_warnings(folder: Path, found: FoundVideos) -> list[str]:
+    """What the user should know about how the videos of a data set lie in their folders.
+
+    Args:
+        folder: ``<data.root>/videos``.
+        found: Its videos.
+
+    Returns:
+        One sentence each: misspelt or empty splits, classes without videos, videos outside
+        ``{split}/{class}/``, and names that stand in several splits, which may be a leak.
+
+    Raises:
+        DataError: A class of val or test is not in train.
+    """
+    classes_of = {split: _directories(folder / split) for split in SPLITS}
+    ids = [video.id for video in (*found.videos, *found.ambiguous)]
+    classes = check_classes(classes_of, str(folder)) if any(classes_of.values()) else ()
+    return [
+        *_split_warnings(folder, classes_of, [name for name in ids if parse_id(name) is None]),
+        *_empty_class_warnings(classes, ids),
+        *_leak_warnings(ids),
+    ]
+
+
+def _directories(folder: Path) -> set[str]:
+    """Names of the visible folders in ``folder``; two spellings of one name are one."""
+    if not folder.is_dir():
+        return set()
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return {nfc(path.name) for path in visible if path.is_dir()}
+
+
+def _split_warnings(
+    folder: Path, classes_of: Mapping[str, Collection[str]], outside: Sequence[str]
+) -> Iterator[str]:
+    for split in SPLITS[1:]:
+        if not classes_of[split]:
+            yield f"{folder / split} has no class directory: nothing is measured on {split}."
+    for name in sorted(_directories(folder) - set(SPLITS)):
+        near = nearest(name, SPLITS)
+        if near:
+            yield f"{folder / name} is none of {', '.join(SPLITS)}. Did you mean {near!r}?"
+    if outside:
+        yield (
+            f"{len(outside)} videos lie outside {{train,val,test}}/{{class}}/ and are of no split: "
+            f"{_some(outside)}."
+        )
+
+
+def _empty_class_warnings(classes: Iterable[str], video_ids: Iterable[str]) -> Iterator[str]:
+    filled = {video_id.split("/")[1] for video_id in video_ids if video_id.startswith("train/")}
+    for class_name in classes:
+        if class_name not in filled:
+            yield f"Class {class_name!r} has no training video; it stays in the class list."
+
+
+def _leak_warnings(video_ids: Iterable[str]) -> Iterator[str]:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for parts in filter(None, map(parse_id, video_ids)):
+        splits[f"{parts.class_name}/{parts.stem}"].add(parts.split)
+    shared = [
+        f"{name} ({', '.join(split for split in SPLITS if split in found)})"
+        for name, found in sorted(splits.items())
+        if len(found) > 1
+    ]
+    if shared:
+        yield (
+            f"{len(shared)} videos have the same name in more than one split: {_some(shared)}. "
+            "If they are the same recordings, what is measured leaks from training; if not, "
+            "rename them, for annotations cannot tell them apart."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
