@@ -1,0 +1,27 @@
+"""Training. A trainer is one module and one line here."""
+
+from pathlib import Path
+from typing import Protocol
+
+from pipeline_lib.config import Params
+from pipeline_lib.registry import Registry
+from pipeline_lib.runtime.progress import Progress
+
+
+class Trainer(Protocol):
+    """Trains one model of the pipeline."""
+
+    def __call__(self, params: Params, *, scratch: Path, progress: Progress) -> str:
+        """Train on what the stages before have made, and write the model.
+
+        Args:
+            params: All of ``params.yaml``.
+            scratch: Where the state of unfinished runs is kept.
+            progress: Told of each epoch.
+
+        Returns:
+            One line that says what was written.
+        """
+
+
+TRAINERS: Registry[Trainer] = Registry("trainer", {"coop": "pipeline_lib.trainers.coop:train"})

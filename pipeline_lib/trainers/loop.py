@@ -1,0 +1,156 @@
+"""The part of training that every trainer shares: epochs, the best one, stopping, resuming."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from torch import Tensor
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.runtime.progress import SILENT, Progress
+from pipeline_lib.storage.atomic import write_bytes, write_json
+from pipeline_lib.storage.directories import replacing_directory
+from pipeline_lib.trainers.curves import Curves
+from pipeline_lib.trainers.resume import Record, Row, RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """A model in training, as the loop sees it."""
+
+    def train_epoch(self, epoch: int) -> Row:
+        """Train one epoch (from 1) and return its ``lr`` and ``train_…`` values."""
+
+    def validate(self) -> Row:
+        """The ``val_…`` values of the model as it is, and any ``Tag/name`` for TensorBoard."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint of the model as it is holds."""
+
+    def describe(self, row: Row) -> dict[str, Any]:
+        """The metadata of that checkpoint; ``row`` is the last epoch of the history."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on bit for bit, loadable with ``weights_only``."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long to train and what to keep.
+
+    Attributes:
+        name: The trainer, first part of every file name.
+        title: What is trained, for the progress display.
+        epochs: Most epochs.
+        patience: Epochs without a strictly higher ``select`` before stopping; 0 never stops.
+        select: Column of the history that chooses the best epoch.
+        save_every: Epochs between checkpoints kept by number; 0 keeps none.
+        hparams: Settings for TensorBoard's table.
+    """
+
+    name: str
+    title: str
+    epochs: int
+    patience: int
+    select: str
+    save_every: int
+    hparams: Mapping[str, Any]
+
+    def finished(self, record: Record) -> bool:
+        """Whether the run ends with the last epoch of ``record``."""
+        waited = record.epoch - record.best_epoch
+        return record.epoch >= self.epochs or 0 < self.patience <= waited
+
+
+def fit(
+    task: Task, plan: Plan, folder: RunFolder, tensorboard: Path, progress: Progress = SILENT
+) -> Record:
+    """Train until the plan is fulfilled, from wherever an earlier, killed run has come to.
+
+    Args:
+        task: The model.
+        plan: When to stop and what to keep.
+        folder: State and checkpoints of this run, from before and from now on.
+        tensorboard: Directory for the curves of this run alone.
+        progress: Told of each epoch.
+
+    Raises:
+        ConfigError: The loss is not finite, or the selected metric is undefined.
+    """
+    record = Record()
+    if earlier := folder.load():
+        record, state = earlier
+        task.load_state(state)
+    with (
+        Curves(tensorboard, record.history) as curves,
+        progress.task(plan.title, plan.epochs) as advance,
+    ):
+        advance(record.epoch)
+        while not plan.finished(record):
+            row: Row = {"epoch": record.epoch + 1}
+            row |= task.train_epoch(record.epoch + 1)
+            row |= task.validate()
+            keep = _enter(row, record, plan)
+            folder.save(record, task.state(), task.tensors() if keep else None, task.describe(row))
+            curves.add(row)
+            advance(note=f"{plan.select} {row[plan.select]:.3f}, best {record.best_value:.3f}")
+        curves.finish(plan.hparams, record)
+    if record.epoch < plan.epochs:
+        logger.info(
+            "%s: stopped after epoch %d, no better %s since epoch %d",
+            plan.title,
+            record.epoch,
+            plan.select,
+            record.best_epoch,
+        )
+    return record
+
+
+def _enter(row: Row, record: Record, plan: Plan) -> bool:
+    """Put an epoch into the record; returns whether its checkpoint is to be kept."""
+    epoch, value, loss = record.epoch + 1, row[plan.select], row["train_loss"]
+    if loss is None or not math.isfinite(loss):
+        raise ConfigError(
+            f"Training diverged in epoch {epoch}: the loss is {loss}.", hint="Lower train.lr."
+        )
+    if value is None:
+        raise ConfigError(f"{plan.select} is undefined in epoch {epoch}; no best can be chosen.")
+    record.history.append(row)
+    if record.best_value is None or value > record.best_value:
+        record.best_epoch, record.best_value = epoch, value
+    if plan.save_every and epoch % plan.save_every == 0:
+        record.periodic.append(epoch)
+    return epoch in {record.best_epoch, *record.periodic} or plan.finished(record)
+
+
+def publish(record: Record, plan: Plan, folder: RunFolder, out: Path, config: Any) -> None:
+    """Write a finished run's checkpoints and configuration; ``out`` then holds nothing else.
+
+    Args:
+        record: What :func:`fit` returned.
+        plan: The plan it was given.
+        folder: The run's folder.
+        out: Replaced as a whole, so a file of an earlier run never stays.
+        config: JSON-able content of ``config.json``.
+    """
+    epochs = {f"ep{epoch}": epoch for epoch in record.periodic}
+    epochs |= {"best": record.best_epoch, "final": record.epoch}
+    with replacing_directory(out) as temporary:
+        for suffix, epoch in epochs.items():
+            content = folder.checkpoint(epoch).read_bytes()
+            write_bytes(temporary / f"{plan.name}_{suffix}.safetensors", content)
+        write_json(temporary / "config.json", config)
+
+
+def history_table(record: Record) -> pd.DataFrame:
+    """One row an epoch, for DVC's plots; undefined values are empty."""
+    table = pd.DataFrame(record.history)
+    return table[[column for column in table.columns if "/" not in column]].astype({"epoch": int})

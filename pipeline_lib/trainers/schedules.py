@@ -1,0 +1,24 @@
+"""Learning rates as functions of the epoch: nothing to save, nothing to stack on a resume."""
+
+import math
+
+
+def warmup_cosine(
+    epoch: int, *, lr: float, epochs: int, warmup_epochs: int, warmup_lr: float
+) -> float:
+    """CoOp's schedule: constant through the warm-up, then a cosine over *all* epochs.
+
+    The cosine's period is the full number of epochs, not what is left after the warm-up, so the
+    last rate is above zero; that is how the published runs were made
+    (github.com/KaiyangZhou/Dassl.pytorch, cosine annealing behind a constant warm-up).
+
+    Args:
+        epoch: From 1; the rate holds for the whole epoch.
+        lr: Rate of the first epoch after the warm-up, the largest.
+        epochs: Planned number of epochs.
+        warmup_epochs: May be 0, and may exceed ``epochs``.
+        warmup_lr: Rate during the warm-up.
+    """
+    if epoch <= warmup_epochs:
+        return warmup_lr
+    return 0.5 * lr * (1 + math.cos(math.pi * (epoch - warmup_epochs - 1) / epochs))

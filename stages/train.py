@@ -1,0 +1,33 @@
+"""Stage `train`: train a model on what the stages before have made."""
+
+if __name__ == "__main__":
+    import _environment  # noqa: F401  # this checkout's library and the right Python, or a clear word
+
+from pathlib import Path
+
+import typer
+
+from stages._command import PARAMS, new_app, progress, run, scratch
+
+app = new_app()
+
+
+@app.command()
+def train(
+    name: str = typer.Argument(help="What to train: coop."),
+    params: Path = PARAMS,
+) -> None:
+    """Train a model on features; its parameters stand under `train:`.
+
+    A run that was killed goes on where it stopped when it is started again with the same
+    parameters, data and code; with any other it starts anew.
+    """
+    from pipeline_lib.params_file import load_params
+    from pipeline_lib.trainers import TRAINERS
+
+    trainer = TRAINERS.get(name)
+    typer.echo(trainer(load_params(params), scratch=scratch(), progress=progress()))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,25 @@
+"""Runs a golden manifest through this library's own networks and loaders.
+
+A family of manifests is one module here and one line in ``FAMILIES``.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline_lib.registry import Registry
+
+Outputs = dict[str, np.ndarray]
+
+FAMILIES: Registry[Callable[[dict], Outputs]] = Registry(
+    "parity family", {"coop_openai_clip": "tests.parity.coop:openai_clip"}
+)
+
+
+def outputs(case: dict) -> Outputs:
+    """The arrays that the network of ``case`` gives, under the names of the expected ones.
+
+    Args:
+        case: A manifest as ``golden.fill.manifest`` returns it.
+    """
+    return FAMILIES.get(case["family"])(case)
