@@ -1,0 +1,127 @@
+"""Every metric beside its controls, read from the metrics files."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline_lib.errors import DataError
+
+CONTROLS = "control"
+_HEADLINE_DEPTH = 3  # split, level, metric; a class name comes below
+_NAMED_PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number and what it must beat.
+
+    Attributes:
+        model: Name of the metrics file.
+        path: Nested names: ``("test", "frame", "accuracy")``.
+        value: The number, ``None`` where undefined.
+        controls: The same metric of each control; empty for a number that has none.
+    """
+
+    model: str
+    path: tuple[str, ...]
+    value: float | None
+    controls: dict[str, float | None]
+
+    @property
+    def metric(self) -> str:
+        """The dotted name, as DVC writes it: ``test.frame.accuracy``."""
+        return ".".join(self.path)
+
+
+def read_rows(metrics: Path) -> list[Row]:
+    """Rows of all ``*.json`` files of a folder, in the order of file names and of keys.
+
+    Args:
+        metrics: Usually ``metrics/``.
+
+    Raises:
+        DataError: There is no metrics file, or one is not JSON of numbers.
+    """
+    files = sorted(metrics.glob("*.json"))
+    if not files:
+        raise DataError(
+            f"No metrics in {metrics}/.", hint="`dvc repro` makes them; or run an evaluate stage."
+        )
+    return [row for file in files for row in rows_of(file.stem, _read(file))]
+
+
+def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
+    """Rows of one model's metrics.
+
+    Below each node that has a sub-tree ``control``, every other number is set beside the same
+    name in each of the controls.
+
+    Args:
+        model: The model's name.
+        tree: Nested names to numbers or ``None``.
+    """
+    rows = []
+    for name, branch in tree.items():
+        if not isinstance(branch, dict):
+            rows.append(Row(model, (name,), branch, {}))
+            continue
+        controls = {
+            control: dict(_leaves(values)) for control, values in branch.get(CONTROLS, {}).items()
+        }
+        own = {key: value for key, value in branch.items() if key != CONTROLS}
+        for path, value in _leaves(own):
+            beside = {c: found[path] for c, found in controls.items() if path in found}
+            rows.append(Row(model, (name, *path), value, beside))
+    return rows
+
+
+def headlines(rows: list[Row]) -> list[Row]:
+    """The rows for a first look: no counts and no numbers of single classes.
+
+    A model without any control keeps all its rows: nothing marks its main numbers.
+    """
+    controlled = {row.model for row in rows if row.controls}
+    return [
+        row
+        for row in rows
+        if row.model not in controlled or (row.controls and len(row.path) <= _HEADLINE_DEPTH)
+    ]
+
+
+def name_pictures(*folders: Path) -> list[str]:
+    """Paths of the PNG files below ``folders``; a folder that holds many is named once."""
+    names = []
+    for folder in folders:
+        pictures = sorted(folder.rglob("*.png"))
+        for parent in dict.fromkeys(picture.parent for picture in pictures):
+            of_parent = [str(picture) for picture in pictures if picture.parent == parent]
+            many = len(of_parent) > _NAMED_PICTURES
+            names += [f"{parent}/ ({len(of_parent)} pictures)"] if many else of_parent
+    return names
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not isinstance(tree, dict):
+        yield path, tree
+        return
+    for name, branch in tree.items():
+        yield from _leaves(branch, (*path, name))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: not readable as JSON: {error}") from None
+    if not isinstance(tree, dict):
+        raise DataError(f"{file}: expected names and numbers, found {type(tree).__name__}.")
+    strange = [
+        ".".join(path)
+        for path, value in _leaves(tree)
+        if not (value is None or isinstance(value, (int, float)))
+    ]
+    if strange:
+        raise DataError(f"{file}: {strange[0]} is not a number.")
+    return tree

@@ -1,0 +1,34 @@
+"""Stage `summary`: print every metric beside its controls."""
+
+if __name__ == "__main__":
+    import _environment  # noqa: F401  # this checkout's library and the right Python, or a clear word
+
+from pathlib import Path
+
+import typer
+
+from stages._command import new_app, run
+
+app = new_app()
+
+
+@app.command()
+def summary(
+    metrics: Path = typer.Option(Path("metrics"), help="Folder of metrics files."),
+    pictures: list[Path] = typer.Option(
+        [Path("metrics"), Path("data/mined/sheets")], help="Folders whose pictures are named."
+    ),
+    every: bool = typer.Option(False, "--every", help="Also counts and single classes."),
+) -> None:
+    """Print every metric beside its controls, and the pictures to open."""
+    from pipeline_lib.summary import headlines, name_pictures, read_rows
+    from stages._metrics_table import print_table
+
+    rows = read_rows(metrics)
+    print_table(rows if every else headlines(rows))
+    names = name_pictures(*pictures)
+    typer.echo("\n  ".join(["Pictures:", *names]) if names else "No pictures yet.")
+
+
+if __name__ == "__main__":
+    run(app)

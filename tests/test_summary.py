@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.summary import headlines, name_pictures, read_rows, rows_of
+
+TREE = {
+    "seconds": 3,
+    "test": {
+        "videos": 9,
+        "frame": {"accuracy": 0.8, "macro_f1": None, "recall": {"a.b": 1.0, "c": None}},
+        "control": {
+            "chance": {"frame": {"accuracy": 0.5}},
+            "zero_shot": {"frame": {"accuracy": 0.6, "macro_f1": None, "recall": {"c": 0.1}}},
+        },
+    },
+}
+
+
+def test_each_number_stands_beside_its_controls() -> None:
+    rows = {row.metric: row for row in rows_of("coop", TREE)}
+    assert list(rows) == [
+        "seconds",
+        "test.videos",
+        "test.frame.accuracy",
+        "test.frame.macro_f1",
+        "test.frame.recall.a.b",
+        "test.frame.recall.c",
+    ]
+    assert rows["test.frame.accuracy"].controls == {"chance": 0.5, "zero_shot": 0.6}
+    assert rows["test.frame.macro_f1"].value is None
+    assert rows["test.frame.macro_f1"].controls == {"zero_shot": None}
+    assert rows["test.videos"].controls == {}
+
+
+def test_headlines_leave_out_counts_and_single_classes() -> None:
+    shown = [row.metric for row in headlines(rows_of("coop", TREE))]
+    assert shown == ["test.frame.accuracy", "test.frame.macro_f1"]
+
+
+def test_a_model_without_controls_is_shown_whole() -> None:
+    rows = rows_of("coop", TREE) + rows_of("mine", {"items": 4, "frames": {"true": 8}})
+    assert [row.metric for row in headlines(rows) if row.model == "mine"] == [
+        "items",
+        "frames.true",
+    ]
+
+
+def test_files_are_read_in_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("coop", "a_model"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"x": 1}))
+    assert [row.model for row in read_rows(tmp_path)] == ["a_model", "coop"]
+
+
+def test_no_metrics_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No metrics in"):
+        read_rows(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[1]", "found list"),
+        ('{"test": {"name": "x"}}', "test.name is not a number"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "coop.json").write_text(text)
+    with pytest.raises(DataError, match=f"coop.json.*{message}"):
+        read_rows(tmp_path)
+
+
+def test_pictures_are_named_and_many_of_a_folder_are_counted(tmp_path: Path) -> None:
+    many = [f"sheets/{number}.png" for number in range(7)]
+    for name in ("plots/coop/b.png", "plots/coop/a.png", "plots/x.csv", *many):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert name_pictures(tmp_path, tmp_path / "missing") == [
+        str(tmp_path / "plots/coop/a.png"),
+        str(tmp_path / "plots/coop/b.png"),
+        f"{tmp_path}/sheets/ (7 pictures)",
+    ]
