@@ -53,7 +53,7 @@ def read_rows(metrics: Path) -> list[Row]:
 
 
 def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
-    """Rows of one model's metrics.
+    """Rows of one model's metrics. Words and switches, which say how it was made, get none.
 
     Below each node that has a sub-tree ``control``, every other number is set beside the same
     name in each of the controls.
@@ -65,29 +65,22 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
     rows = []
     for name, branch in tree.items():
         if not isinstance(branch, dict):
-            rows.append(Row(model, (name,), branch, {}))
+            if _is_number(branch):
+                rows.append(Row(model, (name,), branch, {}))
             continue
         controls = {
             control: dict(_leaves(values)) for control, values in branch.get(CONTROLS, {}).items()
         }
         own = {key: value for key, value in branch.items() if key != CONTROLS}
-        for path, value in _leaves(own):
+        for path, value in filter(lambda leaf: _is_number(leaf[1]), _leaves(own)):
             beside = {c: found[path] for c, found in controls.items() if path in found}
             rows.append(Row(model, (name, *path), value, beside))
     return rows
 
 
 def headlines(rows: list[Row]) -> list[Row]:
-    """The rows for a first look: no counts and no numbers of single classes.
-
-    A model without any control keeps all its rows: nothing marks its main numbers.
-    """
-    controlled = {row.model for row in rows if row.controls}
-    return [
-        row
-        for row in rows
-        if row.model not in controlled or (row.controls and len(row.path) <= _HEADLINE_DEPTH)
-    ]
+    """The rows for a first look: what stands beside a control, and is of no single class."""
+    return [row for row in rows if row.controls and len(row.path) <= _HEADLINE_DEPTH]
 
 
 def name_pictures(*folders: Path) -> list[str]:
@@ -100,6 +93,11 @@ def name_pictures(*folders: Path) -> list[str]:
             many = len(of_parent) > _NAMED_PICTURES
             names += [f"{parent}/ ({len(of_parent)} pictures)"] if many else of_parent
     return names
+
+
+def _is_number(value: Any) -> bool:
+    """Undefined numbers count, truth values do not."""
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -117,11 +115,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise DataError(f"{file}: not readable as JSON: {error}") from None
     if not isinstance(tree, dict):
         raise DataError(f"{file}: expected names and numbers, found {type(tree).__name__}.")
-    strange = [
-        ".".join(path)
-        for path, value in _leaves(tree)
-        if not (value is None or isinstance(value, (int, float)))
-    ]
+    strange = [path for path, value in _leaves(tree) if isinstance(value, list)]
     if strange:
-        raise DataError(f"{file}: {strange[0]} is not a number.")
+        raise DataError(f"{file}: {'.'.join(strange[0])} is a list, not a number.")
     return tree

@@ -25,7 +25,12 @@ def summary(
     from stages._metrics_table import print_table
 
     rows = read_rows(metrics)
-    print_table(rows if every else headlines(rows))
+    shown = rows if every else headlines(rows)
+    print_table(shown)
+    if len(shown) < len(rows):
+        typer.echo(
+            f"{len(rows) - len(shown)} counts and single classes more: clipline summary --every"
+        )
     names = name_pictures(*pictures)
     typer.echo("\n  ".join(["Pictures:", *names]) if names else "No pictures yet.")
 

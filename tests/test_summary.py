@@ -40,12 +40,9 @@ def test_headlines_leave_out_counts_and_single_classes() -> None:
     assert shown == ["test.frame.accuracy", "test.frame.macro_f1"]
 
 
-def test_a_model_without_controls_is_shown_whole() -> None:
-    rows = rows_of("coop", TREE) + rows_of("mine", {"items": 4, "frames": {"true": 8}})
-    assert [row.metric for row in headlines(rows) if row.model == "mine"] == [
-        "items",
-        "frames.true",
-    ]
+def test_words_and_switches_are_no_numbers() -> None:
+    rows = rows_of("windows", {"settings": {"pre_event": "normal", "strict": True}, "kept": 4})
+    assert [row.metric for row in rows] == ["kept"]
 
 
 def test_files_are_read_in_order_of_their_names(tmp_path: Path) -> None:
@@ -64,7 +61,7 @@ def test_no_metrics_is_one_clear_error(tmp_path: Path) -> None:
     [
         ("{", "not readable as JSON"),
         ("[1]", "found list"),
-        ('{"test": {"name": "x"}}', "test.name is not a number"),
+        ('{"test": {"name": [1]}}', "test.name is a list"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> None:
