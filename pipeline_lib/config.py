@@ -55,15 +55,20 @@ class DemoDataConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class DemoClipConfig:
-    """Training of the demo CLIP from scratch on rendered stills."""
+    """Training of the demo CLIP from scratch on rendered stills.
+
+    Attributes:
+        backgrounds: Stills without an object in every batch, beside one of each colour and shape.
+        held_out: Stills that are drawn for its metrics, from another random stream.
+    """
 
     seed: Natural = 7
-    steps: Count = 1000
-    batch_size: Count = 128
-    lr: Positive = 1e-3
+    steps: Count = 900
+    backgrounds: Natural = 12
+    lr: Positive = 2e-3
     weight_decay: NonNegative = 0.1
     warmup_steps: Natural = 100
-    held_out: Count = 2000
+    held_out: Count = 1440
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
