@@ -130,6 +130,8 @@ class Extraction:
             {
                 "version": VERSION,
                 "backbone": backbone.identity,
+                # Another batch shape may round differently in the last bit.
+                "batch_size": backbone.batch_size,
                 "decoder": config.decoder,
                 "grid": vars(self._grid),
             }

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline_lib.config import TrainConfig, as_dict
 from pipeline_lib.metrics.classification import accuracy, balanced_accuracy, recall
+from pipeline_lib.metrics.logits import cosine_logits
 from pipeline_lib.metrics.predictions import Predictions
 from pipeline_lib.networks.text_prompt import PromptLearner, PromptOptions, initial_context
 from pipeline_lib.networks.text_towers import TextTower
@@ -89,10 +89,7 @@ class CoopTask:
         val = self._data.val
         with torch.no_grad():
             text = self._text_features().cpu().numpy()
-        # In float64 a product's rounding cannot move a prediction, so the same prompts are
-        # measured alike here and in the evaluation, on any device.
-        logits = val.features.astype(np.float64) @ (text.astype(np.float64).T)
-        logits *= self._tower.logit_scale
+        logits = cosine_logits(val.features, text, self._tower.logit_scale)
         loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.labels)).item()
         predictions = Predictions.from_logits(val.labels, logits, self._data.class_names)
         per_class = {f"PerClass/{name}": value for name, value in recall(predictions).items()}

@@ -133,6 +133,8 @@ def test_changed_weights_or_precision_redo_all(clip, videos, tmp_path):
     assert len(extract(other, videos, tmp_path / "f").extracted) == 3
     bf16 = load_clip(section, device=torch.device("cpu"), precision="bf16", batch_size=8)
     assert len(extract(bf16, videos, tmp_path / "f").extracted) == 3
+    larger = load_clip(section, device=torch.device("cpu"), precision="bf16", batch_size=16)
+    assert len(extract(larger, videos, tmp_path / "f").extracted) == 3
 
 
 def test_partial_clips_can_be_dropped(clip, videos, tmp_path):
