@@ -85,33 +85,35 @@ def _distinct(
 
 
 def _true_row(question: Question, number: int, time: float, frame: SeenFrame) -> MinedFrame:
-    name = f"{question.id}_true{number:02d}_f{frame.source_index:06d}.png"
-    return MinedFrame(
-        id=question.id,
-        kind=TRUE,
-        segment=NO_SEGMENT,
-        path=f"frames_true/{question.id}/{name}",
-        video_path=question.video_path,
-        source_index=frame.source_index,
-        pts_s=frame.pts_s,
-        requested_s=time,
-        max_cosine=None,
-        question=question.question,
-    )
+    return _row(question, TRUE, f"true{number:02d}", frame, requested_s=time)
 
 
 def _negative_row(question: Question, segment: int, frame: SeenFrame, cosine: float) -> MinedFrame:
-    name = f"{question.id}_neg_seg{segment:02d}_f{frame.source_index:06d}.png"
+    place = f"neg_seg{segment:02d}"
+    return _row(question, NEGATIVE, place, frame, segment=segment, max_cosine=cosine)
+
+
+def _row(
+    question: Question,
+    kind: str,
+    place: str,
+    frame: SeenFrame,
+    *,
+    segment: int = NO_SEGMENT,
+    requested_s: float | None = None,
+    max_cosine: float | None = None,
+) -> MinedFrame:
+    name = f"{question.id}_{place}_f{frame.source_index:06d}.png"
     return MinedFrame(
         id=question.id,
-        kind=NEGATIVE,
+        kind=kind,
         segment=segment,
-        path=f"frames_neg/{question.id}/{name}",
+        path=f"frames_{kind}/{question.id}/{name}",
         video_path=question.video_path,
         source_index=frame.source_index,
         pts_s=frame.pts_s,
-        requested_s=None,
-        max_cosine=cosine,
+        requested_s=requested_s,
+        max_cosine=max_cosine,
         question=question.question,
     )
 
