@@ -1,0 +1,84 @@
+"""What the README says is what the committed metrics and the project's files say."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stages.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def committed(path: str) -> str:
+    """A file of the last commit: running the pipeline here may have changed the one on disk."""
+    command = ["git", "show", f"HEAD:{path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+if "root: data/demo" not in committed("params.yaml"):
+    pytest.skip("the project works on other data than the demo's", allow_module_level=True)
+
+COOP = json.loads(committed("metrics/coop.json"))
+DEMO_CLIP = json.loads(committed("metrics/demo_clip.json"))
+
+
+def row(label: str) -> list[float]:
+    line = next(line for line in README.splitlines() if line.startswith(f"| {label} |"))
+    return [float(number) for number in re.findall(r"\d+\.\d", line.split("|", 2)[2])]
+
+
+@pytest.mark.parametrize(
+    ("label", "level", "metric"),
+    [
+        ("windows, balanced accuracy", "frame", "balanced_accuracy"),
+        ("windows, accuracy", "frame", "accuracy"),
+        ("windows with an event only, balanced accuracy", "event_frame", "balanced_accuracy"),
+        ("videos, accuracy", "video", "accuracy"),
+    ],
+)
+def test_the_table_of_coop_is_the_committed_one(label, level, metric):
+    test = COOP["test"]
+    controls = [
+        test["control"][name] for name in ("zero_shot", "majority", "random_init", "chance")
+    ]
+    values = [branch[level][metric] for branch in (test, *controls)]
+    assert row(label) == [round(100 * value, 1) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("label", "attribute"),
+    [
+        ("colour (9)", "colour"),
+        ("shape (8)", "shape"),
+        ("colour and shape (72)", "exact"),
+        ("class name (6)", "class_name"),
+    ],
+)
+def test_the_table_of_the_demo_clip_is_the_committed_one(label, attribute):
+    measured = DEMO_CLIP[attribute]
+    controls = [measured["control"][name]["accuracy"] for name in ("random_init", "chance")]
+    assert row(label) == [round(100 * value, 1) for value in (measured["accuracy"], *controls)]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_learned_prompts_beat_every_control_with_a_margin(split):
+    value = COOP[split]["frame"]["balanced_accuracy"]
+    for name, control in COOP[split]["control"].items():
+        assert value >= control["frame"]["balanced_accuracy"] + 0.10, name
+    for name in ("majority", "random_init", "chance"):
+        assert value >= COOP[split]["control"][name]["frame"]["balanced_accuracy"] + 0.5
+
+
+def test_commands_and_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)`?", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for command in re.findall(r"clipline ([a-z][a-z-]*)", README):
+        assert command in COMMANDS
+    for path in re.findall(r"\]\(([\w./]+)\)", README):
+        assert (ROOT / path).exists()
