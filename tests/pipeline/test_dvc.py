@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
+    "data": {"root": "data/demo"},
     "demo_data": {"videos_per_class": {"train": 2, "val": 1, "test": 1}, "seconds": 8.0},
     "train": {"epochs": 3, "n_ctx": 2, "patience": 0},
 }
