@@ -7,7 +7,6 @@ wrong and where; ``hint`` says what repairs it.
 import difflib
 from collections.abc import Iterable
 
-EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USER = 2
 

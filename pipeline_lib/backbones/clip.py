@@ -11,7 +11,7 @@ from pipeline_lib.backbones.open_clip_weights import LoadedClip, load_open_clip
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import choose_precision
-from pipeline_lib.video.pyav import Resize, resize_image
+from pipeline_lib.video.pyav import Resize
 
 # Raised whenever this file changes the features it gives for the same frames and weights.
 VERSION = 1
@@ -56,10 +56,6 @@ class ClipBackbone:
                 "std": list(preprocess["std"]),
             },
         }
-
-    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Scale a full-resolution RGB image [H, W, 3] for :meth:`encode`."""
-        return resize_image(image, self.resize)
 
     def encode(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed frames scaled by ``resize``: N arrays uint8 [H, W, 3] to float32 [N, D].

@@ -13,9 +13,9 @@ from pipeline_lib.video.pyav import open_pyav
 def timestamps(path: Path) -> NDArray[np.float64]:
     """Presentation times of all frames, in seconds since the first one, read from the packets.
 
-    Two orders of magnitude cheaper than decoding. Containers that store no presentation times
-    (some AVI files) are decoded instead. In a damaged file a frame listed here may turn out not to
-    be decodable; reading at its time then gives the frame shown before it.
+    Nothing is decoded, which is what reading a video mostly costs. Containers that store no
+    presentation times (some AVI files) are decoded instead. In a damaged file a frame listed here
+    may turn out not to be decodable; reading at its time then gives the frame shown before it.
 
     Args:
         path: The video.

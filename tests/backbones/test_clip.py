@@ -11,6 +11,7 @@ from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.backbones.open_clip_weights import load_open_clip
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import ConfigError, WeightsError
+from pipeline_lib.video.pyav import resize_image
 from tests.support.tiny_clip import CONFIG, untrained_clip
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def test_scaling_is_close_to_open_clips(clip):
 
     blocks = np.random.default_rng(1).integers(0, 256, (9, 16, 3), dtype=np.uint8)
     image = blocks.repeat(20, axis=0).repeat(20, axis=1)
-    ours = clip.prepare(image).astype(int)
+    ours = resize_image(image, clip.resize).astype(int)
     theirs = np.asarray(Image.fromarray(image).resize((56, 32), Image.Resampling.BICUBIC))
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).mean() < 2
