@@ -24,11 +24,12 @@ test: lint  ## lint, types, import contracts and all tests
 test-fast: lint  ## the same without the tests marked slow
 	pytest -n 2 -m "not slow"
 
-lint: env  ## ruff, mypy, import-linter
+lint: env  ## ruff, mypy, import-linter, and the rules of tests/test_house.py
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
+	pytest -q tests/test_house.py
 
 format: env  ## let ruff repair and format
 	ruff check --fix .
