@@ -16,8 +16,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 
-Decoder = Literal["pyav"]
-Precision = Literal["auto", "fp32", "bf16"]
+Decoder = Literal["pyav", "decord", "opencv", "ffmpeg", "torchcodec"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -89,6 +89,56 @@ class ClipConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MobileClipConfig:
+    """One MobileCLIP image tower.
+
+    Attributes:
+        model: ``MobileCLIP-S0``, ``-S1``, ``-S2``, ``-B``, or ``MobileCLIP2-…``.
+        weights: A published name (``apple`` for S0, open_clip's tags for the others), a checkpoint
+            path, or ``untrained``.
+        seed: Seed of untrained weights; ignored otherwise.
+    """
+
+    model: str = "MobileCLIP-S0"
+    weights: str = "apple"
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SlowFastConfig:
+    """SlowFast R50 8x8, one feature a clip.
+
+    Attributes:
+        weights: ``kinetics400`` (published), a checkpoint path, or ``untrained``.
+        frame: ``crop`` scales the short side to 256 and keeps the centre, as the network was
+            tested; ``full`` keeps the whole width; ``squash`` ignores the aspect ratio.
+        batch_size: Clips in one forward pass; a few on a GPU, where a single one leaves it idle.
+        seed: Seed of untrained weights; ignored otherwise.
+    """
+
+    weights: str = "kinetics400"
+    frame: Literal["crop", "full", "squash"] = "crop"
+    batch_size: Count = 1
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DinoV2Config:
+    """One DINOv2 image network, its class token.
+
+    Attributes:
+        model: ``small``, ``base``, ``large``; a hub id or folder in transformers' format is
+            given as ``weights``.
+        weights: ``facebook`` (published), a folder, or ``untrained``.
+        seed: Seed of untrained weights; ignored otherwise.
+    """
+
+    model: Literal["small", "base", "large"] = "base"
+    weights: str = "facebook"
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ExtractConfig:
     """Features of whole videos.
 
@@ -113,6 +163,9 @@ class ExtractConfig:
     decoder: Decoder = "pyav"
     clip: ClipConfig | None = None
     clip_untrained: ClipConfig | None = None
+    mobileclip: MobileClipConfig | None = None
+    slowfast: SlowFastConfig | None = None
+    dinov2: DinoV2Config | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -25,7 +25,7 @@ def download(fetch: Callable[[], str]) -> Path:
         with cache_only():
             return Path(fetch())
     except Exception:  # noqa: BLE001  # not cached, whatever way this client says so
-        _require_hub()
+        require_host(constants.ENDPOINT)
     return Path(fetch())
 
 
@@ -40,10 +40,15 @@ def cache_only() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _require_hub() -> None:
+def require_host(url: str) -> None:
+    """End at once where the host of ``url`` cannot even be resolved.
+
+    Raises:
+        OSError: It cannot; the cache is taken to have been asked before.
+    """
     if getproxies():
         return  # the proxy resolves names, this machine need not
-    host = urlsplit(constants.ENDPOINT).hostname or constants.ENDPOINT
+    host = urlsplit(url).hostname or url
     try:
         socket.getaddrinfo(host, 443)
     except OSError as error:

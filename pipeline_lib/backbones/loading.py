@@ -3,7 +3,7 @@
 import torch
 
 from pipeline_lib.backbones import BACKBONES
-from pipeline_lib.backbones.base import Backbone
+from pipeline_lib.backbones.base import Backbone, Placement
 from pipeline_lib.config import ExtractConfig, RuntimeConfig
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import choose_device, set_threads
@@ -36,4 +36,4 @@ def load_section(
             f"Backbone {name!r} has no section extract.{name} in params.yaml.",
             hint=f"Add extract.{name}.model and extract.{name}.weights.",
         )
-    return load(section, device=device, precision=precision, batch_size=config.batch_size)
+    return load(section, Placement(device, precision, config.batch_size))

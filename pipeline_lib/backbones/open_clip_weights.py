@@ -1,6 +1,5 @@
 """From a ClipConfig to an open_clip model, with the weights' identity checked and recorded."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Any
 
 import torch
 
+from pipeline_lib.backbones.base import WeightsSource
 from pipeline_lib.backbones.hub import cache_only, download
+from pipeline_lib.backbones.weight_files import UNTRAINED, tensor_digest
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import ConfigError, WeightsError, did_you_mean
 from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.runtime.torchvision_ops import import_open_clip
 
-UNTRAINED = "untrained"
 _LOCAL_DIR = "local-dir:"
 _HUB = "hf-hub:"
 # The names open_clip looks for in a local directory, in its order.
@@ -35,16 +35,12 @@ class LoadedClip:
     Attributes:
         model: In eval mode, frozen, fp32, on the CPU.
         tokenizer: Texts to int64 token ids [n, context length].
-        weights_id: Model and weights as the user named them.
-        weights_sha256: SHA-256 of the weights file, or ``untrained-…``.
-        trained: False for random weights.
+        source: Where the weights came from.
     """
 
     model: Any
     tokenizer: Any
-    weights_id: str
-    weights_sha256: str
-    trained: bool
+    source: WeightsSource
 
 
 def load_open_clip(config: ClipConfig) -> LoadedClip:
@@ -59,7 +55,7 @@ def load_open_clip(config: ClipConfig) -> LoadedClip:
     _check_names(open_clip, config, has_schema)
     if config.weights == UNTRAINED:
         model = _untrained(open_clip, config)
-        digest = f"{UNTRAINED}-{_tensor_digest(model)}"
+        digest = f"{UNTRAINED}-{tensor_digest(model)}"
     else:
         path = _weights_path(open_clip, config)
         model = _trained(open_clip, config, path)
@@ -67,7 +63,8 @@ def load_open_clip(config: ClipConfig) -> LoadedClip:
     tokenizer = open_clip.get_tokenizer(config.model)
     model.eval().requires_grad_(False)
     weights_id = config.model if config.weights is None else f"{config.model}/{config.weights}"
-    return LoadedClip(model, tokenizer, weights_id, digest, config.weights != UNTRAINED)
+    source = WeightsSource(weights_id, digest, config.weights != UNTRAINED)
+    return LoadedClip(model, tokenizer, source)
 
 
 def _check_names(open_clip: ModuleType, config: ClipConfig, has_schema: bool) -> None:
@@ -168,14 +165,6 @@ def _trained(open_clip: ModuleType, config: ClipConfig, path: Path) -> Any:
             f"{path}: cannot be loaded into {config.model}: {cause[:300]}",
             hint="Check that the file is complete and belongs to this architecture.",
         ) from error
-
-
-def _tensor_digest(model: Any) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _untrained(open_clip: ModuleType, config: ClipConfig) -> Any:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import ClipBackbone, load_clip
 from pipeline_lib.config import ClipConfig, DemoClipConfig
 from pipeline_lib.demo.clip_model import IMAGE_SIZE
@@ -100,4 +101,4 @@ def _nearest(backbone: ClipBackbone, images: Images, words: Sequence[str]) -> li
 
 def _load(directory: Path, weights: str | None) -> ClipBackbone:
     config = ClipConfig(model=f"local-dir:{directory}", weights=weights)
-    return load_clip(config, device=torch.device("cpu"))
+    return load_clip(config, Placement())

@@ -218,12 +218,10 @@ class Extraction:
             features.add(row)
             write_if_complete()
 
-        with open_video(
-            task.video.path, decoder=self._config.decoder, resize=self._backbone.resize
-        ) as video:
+        with open_video(task.video.path, decoder=self._config.decoder) as video:
             for sample in video.until_end(features.times()):
                 features.expect()
-                batches.add(sample.image, take)
+                batches.add(sample.rgb(self._backbone.resize), take)
             facts.update(self._facts(video))
         if video.errors:
             log.warning("%s: skipped %d corrupt packets", task.video.path, video.errors)

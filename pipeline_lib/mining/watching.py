@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline_lib.backbones.base import Backbone
 from pipeline_lib.errors import WeightsError
-from pipeline_lib.video.pyav import resize_image
 from pipeline_lib.video.reader import open_video
+from pipeline_lib.video.scaling import resize_image
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,9 @@ class WatchedVideo:
         positions = sorted(wanted)
         with open_video(path) as video:
             for sample in video.at(times_s[positions].tolist()):
-                np.save(self._file(sample.source_index), sample.image, allow_pickle=False)
-                small = resize_image(sample.image, backbone.resize)
+                image = sample.rgb()
+                np.save(self._file(sample.source_index), image, allow_pickle=False)
+                small = resize_image(image, backbone.resize)
                 position = positions[sample.number]
                 self._waiting.append((position, sample.source_index, sample.pts_s, small))
                 if len(self._waiting) == backbone.batch_size:

@@ -1,11 +1,14 @@
 """Choosing the device, the precision and the number of threads."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
 
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _NATIVE_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -32,14 +35,34 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype a frozen network runs in: ``fp32``, ``bf16``, or ``auto``.
+    """The dtype a frozen network runs in: ``fp32``, ``bf16``, ``fp16``, or ``auto``.
 
     ``auto`` is bf16 where the hardware multiplies it natively (it is several times faster there)
     and fp32 elsewhere, where bf16 would be emulated and slower.
+
+    Raises:
+        ConfigError: fp16 away from CUDA, where many operators have no such kernel.
     """
     if name == "auto":
         name = "bf16" if _multiplies_bf16(device) else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+    if name == "fp16" and device.type != "cuda":
+        raise ConfigError(
+            f"precision fp16 needs a CUDA device, not {device.type}.", hint="Use auto or bf16."
+        )
+    return _DTYPES[name]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """The name of a dtype in :func:`choose_precision`."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """A tensor of ``array``: the same memory on the CPU, an asynchronous copy elsewhere."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

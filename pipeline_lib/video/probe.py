@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import VideoError
-from pipeline_lib.video.pyav import open_pyav
+from pipeline_lib.video.decoders.pyav import open_pyav
 
 
 def timestamps(path: Path) -> NDArray[np.float64]:

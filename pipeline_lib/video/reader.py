@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import ConfigError, DataError, VideoError, did_you_mean
+from pipeline_lib.errors import DataError, VideoError
+from pipeline_lib.video.decoders import DECODERS
+from pipeline_lib.video.decoders.base import Damage, DecodedFrame, Decoder
 from pipeline_lib.video.frames import Frames
-from pipeline_lib.video.pyav import DecodedFrame, PyAvDecoder, Resize, open_pyav
+from pipeline_lib.video.scaling import Resize
 
-DECODERS = {"pyav": open_pyav}
 # Container clocks round; a frame this little after t still counts as shown at t.
 TIME_TOLERANCE_S = 1e-4
 END_TOLERANCE_S = 1e-6
@@ -33,29 +34,51 @@ class Sample:
     Attributes:
         number: Position among the requested times.
         requested_s: The requested time.
-        pts_s: When the frame was first shown.
-        source_index: Its index among all presented frames.
-        image: uint8 [H, W, 3], RGB.
+        frame: The frame; the same object for every time at which it is shown.
     """
 
     number: int
     requested_s: float
-    pts_s: float
-    source_index: int
-    image: NDArray[np.uint8]
+    frame: DecodedFrame
+
+    @property
+    def pts_s(self) -> float:
+        """When the frame was first shown."""
+        return self.frame.pts_s
+
+    @property
+    def source_index(self) -> int:
+        """Its index among all presented frames."""
+        return self.frame.source_index
+
+    def rgb(self, resize: Resize | None = None) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3], RGB; ``None`` keeps full resolution.
+
+        Converted at every call, and only before the next sample is taken.
+        """
+        return self.frame.rgb(resize)
 
 
 class VideoReader:
     """One sequential pass over one video. Use :func:`open_video`."""
 
-    def __init__(self, decoder: PyAvDecoder, resize: Resize | None) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._resize = resize
 
     @property
     def errors(self) -> int:
         """Packets skipped so far because they could not be decoded."""
         return self._decoder.errors
+
+    @property
+    def damage(self) -> Damage | None:
+        """What has been found wrong so far; ``None`` for a sound video."""
+        return self._decoder.damage
+
+    @property
+    def version(self) -> str:
+        """The decoder's library and version."""
+        return self._decoder.version
 
     @property
     def frames(self) -> int:
@@ -105,10 +128,8 @@ class VideoReader:
                 limit = following.pts_s - TIME_TOLERANCE_S
             else:
                 limit = self.duration_s - END_TOLERANCE_S if stop_at_end else math.inf
-            image = None
             while time < limit:
-                image = current.rgb(self._resize) if image is None else image
-                yield Sample(number, time, current.pts_s, current.source_index, image)
+                yield Sample(number, time, current)
                 number, time = number + 1, next(times, math.inf)
             if time == math.inf and not stop_at_end:
                 return
@@ -130,25 +151,20 @@ class VideoReader:
 
 
 @contextmanager
-def open_video(
-    path: Path, *, decoder: str = "pyav", resize: Resize | None = None, threads: int = 0
-) -> Iterator[VideoReader]:
+def open_video(path: Path, *, decoder: str = "pyav", threads: int = 0) -> Iterator[VideoReader]:
     """Open a video for one sequential pass.
 
     Args:
         path: The file.
         decoder: A name in :data:`DECODERS`.
-        resize: Scale frames while they are converted to RGB; ``None`` keeps full resolution.
         threads: Decoding threads; 0 lets the decoder choose.
 
     Raises:
         VideoError: The file cannot be read as a video; ``reason`` says why.
         ConfigError: There is no such decoder.
     """
-    if decoder not in DECODERS:
-        raise ConfigError(f"Unknown decoder {decoder!r}.", hint=did_you_mean(decoder, DECODERS))
-    with DECODERS[decoder](path, threads) as opened:
-        yield VideoReader(opened, resize)
+    with DECODERS.get(decoder)(path, threads) as opened:
+        yield VideoReader(opened)
 
 
 def read_frames(
@@ -199,8 +215,12 @@ def read_frames(
 
 
 def _collect(samples: Iterator[Sample], video: VideoReader) -> Frames:
-    taken = list(samples)
-    images = [sample.image for sample in taken]
+    taken: list[Sample] = []
+    images: list[NDArray[np.uint8]] = []
+    for sample in samples:
+        again = bool(taken) and taken[-1].frame is sample.frame
+        images.append(images[-1] if again else sample.rgb())
+        taken.append(sample)
     return Frames(
         np.stack(images) if images else np.zeros((0, 0, 0, 3), np.uint8),
         np.array([sample.pts_s for sample in taken], dtype=np.float64),

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.backbones.open_clip_weights import load_open_clip
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import ConfigError, WeightsError
-from pipeline_lib.video.pyav import resize_image
+from pipeline_lib.video.scaling import resize_image
 from tests.support.tiny_clip import CONFIG, untrained_clip
 
 CPU = torch.device("cpu")
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    return load_clip(untrained_clip(tmp_path_factory.mktemp("clip")), device=CPU, batch_size=4)
+    return load_clip(untrained_clip(tmp_path_factory.mktemp("clip")), Placement(batch_size=4))
 
 
 @pytest.fixture
@@ -67,8 +68,8 @@ def test_untrained_weights_follow_their_seed_and_leave_the_global_stream_alone(t
     first, again = load_open_clip(config), load_open_clip(config)
     other = load_open_clip(replace(config, seed=1))
     assert torch.equal(before, torch.random.get_rng_state())
-    assert first.weights_sha256 == again.weights_sha256 != other.weights_sha256
-    assert first.trained is False
+    assert first.source.sha256 == again.source.sha256 != other.source.sha256
+    assert first.source.trained is False
     assert not any(p.requires_grad for p in first.model.parameters())
     assert not first.model.training
 
@@ -77,7 +78,7 @@ def test_a_checkpoint_is_loaded_and_named_by_its_hash(tmp_path, frames):
     made = load_open_clip(untrained_clip(tmp_path))
     save_file(made.model.state_dict(), tmp_path / "open_clip_model.safetensors")
     config = ClipConfig(model=f"local-dir:{tmp_path}")
-    clip = load_clip(config, device=CPU)
+    clip = load_clip(config, Placement())
     assert clip.trained
     assert len(clip.weights_sha256) == 64
     for name, tensor in clip.model.state_dict().items():
@@ -86,8 +87,8 @@ def test_a_checkpoint_is_loaded_and_named_by_its_hash(tmp_path, frames):
 
 def test_bf16_stays_close(tmp_path, frames):
     config = untrained_clip(tmp_path)
-    full = load_clip(config, device=CPU).encode(frames)
-    half = load_clip(config, device=CPU, precision="bf16").encode(frames)
+    full = load_clip(config, Placement()).encode(frames)
+    half = load_clip(config, Placement(precision="bf16")).encode(frames)
     cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
     assert half.dtype == np.float32
     assert cosine.min() > 0.999
@@ -141,4 +142,4 @@ def test_unsupported_preprocessing_is_refused(tmp_path):
     content["preprocess_cfg"]["resize_mode"] = "longest"
     (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="resize_mode 'longest'"):
-        load_clip(config, device=CPU)
+        load_clip(config, Placement())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.demo.clip_metrics import class_accuracy, kind_accuracies
@@ -22,7 +22,7 @@ ASKED = [kind for kind in KINDS for _ in range(5)]
 
 def load(weights=None):
     config = ClipConfig(model=f"local-dir:{FOLDER}", weights=weights)
-    return load_clip(config, device=torch.device("cpu"))
+    return load_clip(config, Placement())
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
+from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.config import ExtractConfig
 from pipeline_lib.errors import BatchError, DataError
@@ -26,7 +26,7 @@ CONFIG = ExtractConfig(every_s=1.0, clip_len_s=2.0, fps=2.0, batch_size=8, preci
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     config = untrained_clip(tmp_path_factory.mktemp("clip"))
-    return load_clip(config, device=torch.device("cpu"), batch_size=8)
+    return load_clip(config, Placement(batch_size=8))
 
 
 @pytest.fixture
@@ -54,8 +54,9 @@ def test_rows_and_clips_are_the_frames_at_their_times(clip, videos, tmp_path):
     extract(clip, videos, tmp_path / "f")
     path = videos / "train" / "fall" / "a.mp4"  # 70 frames at 24 fps = 2.917 s
     rows = load_rows(tmp_path / "f", "train/fall/a")
-    with open_video(path, resize=clip.resize) as video:
-        frames = {s.requested_s: s.image for s in video.until_end(k * 0.5 for k in range(99))}
+    with open_video(path) as video:
+        samples = video.until_end(k * 0.5 for k in range(99))
+        frames = {s.requested_s: s.rgb(clip.resize) for s in samples}
     assert list(frames) == [0, 0.5, 1, 1.5, 2, 2.5]
     embedded = dict(zip(frames, clip.encode(list(frames.values())), strict=True))
     np.testing.assert_array_equal(rows, [embedded[0], embedded[1.0], embedded[2.0]])
@@ -129,11 +130,11 @@ def test_changed_settings_redo_all(clip, videos, tmp_path, change):
 def test_changed_weights_or_precision_redo_all(clip, videos, tmp_path):
     extract(clip, videos, tmp_path / "f")
     section = replace(untrained_clip(tmp_path / "clip"), seed=1)
-    other = load_clip(section, device=torch.device("cpu"), batch_size=8)
+    other = load_clip(section, Placement(batch_size=8))
     assert len(extract(other, videos, tmp_path / "f").extracted) == 3
-    bf16 = load_clip(section, device=torch.device("cpu"), precision="bf16", batch_size=8)
+    bf16 = load_clip(section, Placement(precision="bf16", batch_size=8))
     assert len(extract(bf16, videos, tmp_path / "f").extracted) == 3
-    larger = load_clip(section, device=torch.device("cpu"), precision="bf16", batch_size=16)
+    larger = load_clip(section, Placement(precision="bf16", batch_size=16))
     assert len(extract(larger, videos, tmp_path / "f").extracted) == 3
 
 

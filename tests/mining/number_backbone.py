@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.video.pyav import Resize
+from pipeline_lib.video.scaling import Resize
 from tests.support.video_files import read_number
 
 DEGREES_A_FRAME = 1.0

@@ -14,7 +14,7 @@ from pipeline_lib.errors import BatchError, ConfigError, DataError
 from pipeline_lib.mining.stage import mine_stage
 from pipeline_lib.mining.watching import unit
 from pipeline_lib.params_file import override
-from pipeline_lib.video.pyav import resize_image
+from pipeline_lib.video.scaling import resize_image
 from stages.mine import app
 from tests.support.tiny_clip import untrained_clip
 from tests.support.video_files import constant_rate

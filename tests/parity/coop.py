@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
 
+from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.networks.text_prompt import PromptLearner, PromptOptions, initial_context
@@ -20,7 +21,7 @@ def openai_clip(case: dict) -> dict[str, np.ndarray]:
     """Text features, logits, loss and context gradient of each prompt option of ``case``."""
     with tempfile.TemporaryDirectory() as folder:
         model = write_open_clip_folder(Path(folder), fill.state_dict(case))
-        clip = load_clip(ClipConfig(model=model), device=torch.device("cpu"), batch_size=1)
+        clip = load_clip(ClipConfig(model=model), Placement(batch_size=1))
     tower = text_tower(clip.model, clip.tokenizer, weights_sha256=clip.weights_sha256)
     return learned_prompts(case, tower)
 

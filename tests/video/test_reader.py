@@ -9,8 +9,8 @@ import pytest
 
 from pipeline_lib.errors import ConfigError, DataError, VideoError
 from pipeline_lib.video.probe import timestamps
-from pipeline_lib.video.pyav import Resize, resize_image
 from pipeline_lib.video.reader import open_video, read_frames
+from pipeline_lib.video.scaling import Resize, resize_image
 from tests.support.video_files import (
     constant_rate,
     garbage,
@@ -189,8 +189,8 @@ def test_timestamps_without_decoding_equal_the_decoded_ones(tmp_path):
 def test_resizing_while_decoding_matches_resizing_the_picture(tmp_path):
     path = constant_rate(tmp_path / "a.mp4", 3, size=(256, 96))
     resize = Resize(48)
-    with open_video(path, resize=resize) as video:
-        small = next(video.at([0.0])).image
+    with open_video(path) as video:
+        small = next(video.at([0.0])).rgb(resize)
     assert small.shape == (48, 128, 3)
     full = resize_image(numbered_frame(0), resize)
     assert np.abs(small.astype(int) - full.astype(int)).mean() < 2

@@ -4,58 +4,30 @@ Packets are decoded one by one, so that a corrupt one costs itself and not the r
 this recovers what the ffmpeg command line recovers, with the right timestamps.
 """
 
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import VideoError
+from pipeline_lib.video.decoders.base import Damage, check_file
+from pipeline_lib.video.scaling import Resize, to_rgb
 
 # A demuxer that fails this often in a row makes no progress any more.
 _MAX_DEMUX_ERRORS = 16
-# Exact rounding and full chroma: the same pixels on every CPU, and none of swscale's green tint.
-_SCALE_FLAGS = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
-_FILTERS = {"bicubic": Interpolation.BICUBIC, "bilinear": Interpolation.BILINEAR}
-
-
-@dataclass(frozen=True)
-class Resize:
-    """Scaling done while a frame is converted to RGB, where it is cheapest.
-
-    Attributes:
-        size: Pixels.
-        mode: ``shortest`` scales the shorter side to ``size`` and keeps the aspect ratio;
-            ``squash`` scales both sides to ``size``.
-        interpolation: ``bicubic`` or ``bilinear``, both antialiased when shrinking.
-    """
-
-    size: int
-    mode: Literal["shortest", "squash"] = "shortest"
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height after scaling; the long side is truncated, as torchvision does."""
-        if self.mode == "squash":
-            return self.size, self.size
-        if width <= height:
-            return self.size, int(self.size * height / width)
-        return int(self.size * width / height), self.size
 
 
 @dataclass
-class DecodedFrame:
+class PyAvFrame:
     """One presented frame, not yet converted to RGB.
 
     Attributes:
@@ -69,30 +41,8 @@ class DecodedFrame:
     source_index: int
 
     def rgb(self, resize: Resize | None) -> NDArray[np.uint8]:
-        """uint8 [H, W, 3], upright."""
-        image = _to_rgb(self.raw, resize)
-        turns = round(self.raw.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def resize_image(image: NDArray[np.uint8], resize: Resize) -> NDArray[np.uint8]:
-    """Scale an RGB image [H, W, 3] the way frames are scaled while decoding."""
-    return _to_rgb(VideoFrame.from_ndarray(image, format="rgb24"), resize)
-
-
-def _to_rgb(raw: VideoFrame, resize: Resize | None) -> NDArray[np.uint8]:
-    width, height = resize.target(raw.width, raw.height) if resize else (raw.width, raw.height)
-    scaling = _FILTERS[resize.interpolation if resize else "bicubic"]
-    unknown = raw.color_range == ColorRange.UNSPECIFIED
-    converted = raw.reformat(
-        width=width,
-        height=height,
-        format="rgb24",
-        interpolation=scaling | _SCALE_FLAGS,
-        src_color_range=None if unknown else raw.color_range,
-        threads=1,
-    )
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+        """uint8 [H, W, 3], upright, contiguous."""
+        return to_rgb(self.raw, resize, round(self.raw.rotation / 90) % 4)
 
 
 class PyAvDecoder:
@@ -106,6 +56,7 @@ class PyAvDecoder:
 
     def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
         self.path = path
+        self.version = f"PyAV {av.__version__}"
         self.errors = 0
         self.frames = 0
         self.start_s: float | None = None
@@ -114,6 +65,13 @@ class PyAvDecoder:
         self._time_base = Fraction(stream.time_base or Fraction(1, 1_000_000))
         self._start: Fraction | None = None
         self._end = Fraction(0)
+
+    @property
+    def damage(self) -> Damage | None:
+        """What has been found wrong so far; ``None`` for a sound video."""
+        if not self.errors:
+            return None
+        return Damage("corrupt", f"{self.errors} packets could not be decoded")
 
     @property
     def duration_s(self) -> float:
@@ -125,7 +83,7 @@ class PyAvDecoder:
         """Presented frames per second of duration so far; ``None`` before the first frame."""
         return self.frames / float(self._end) if self._end else None
 
-    def __iter__(self) -> Iterator[DecodedFrame]:
+    def __iter__(self) -> Iterator[PyAvFrame]:
         previous = None
         for raw in self._decode():
             if raw.pts is None:
@@ -139,7 +97,7 @@ class PyAvDecoder:
                 self._start, self.start_s = pts, float(pts)
             self._end = pts - self._start + self._length(raw, pts, previous)
             previous = pts
-            yield DecodedFrame(raw, float(pts - self._start), self.frames)
+            yield PyAvFrame(raw, float(pts - self._start), self.frames)
             self.frames += 1
 
     def packet_times(self) -> list[Fraction] | None:
@@ -210,7 +168,7 @@ def open_pyav(path: Path, threads: int = 0) -> Iterator[PyAvDecoder]:
         VideoError: The file is missing, empty, no video container, or has no video track
             (cover art is no video track); ``reason`` says which.
     """
-    _check_file(path)
+    check_file(path)
     try:
         container = av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -224,23 +182,6 @@ def open_pyav(path: Path, threads: int = 0) -> Iterator[PyAvDecoder]:
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         yield PyAvDecoder(path, container, stream)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        info = path.stat()
-        if stat.S_ISREG(info.st_mode):
-            path.open("rb").close()
-    except FileNotFoundError:
-        raise VideoError(f"{path}: no such file.", reason="missing") from None
-    except OSError as error:
-        raise VideoError(f"{path}: {error.strerror}.", reason="unreadable") from None
-    if not stat.S_ISREG(info.st_mode):
-        raise VideoError(f"{path}: not a file.", reason="unreadable")
-    if info.st_size == 0:
-        raise VideoError(
-            f"{path}: the file is empty (0 bytes).", reason="empty", hint="Copy it again."
-        )
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
