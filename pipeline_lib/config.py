@@ -146,21 +146,28 @@ class ExtractConfig:
         backbones: Which backbones ``dvc repro`` extracts; each has its section here.
         every_s: Spacing of the rows of ``<stem>.npy``: row k is the frame at k * every_s.
         clip_len_s: Length of one clip, one row of ``<stem>.npz``.
-        fps: Frames a second sampled inside a clip.
+        fps: Frames a second that an image network sees of a clip; null is every frame. A clip
+            network brings its own number.
+        boundaries: ``time`` cuts clips by the clock; ``frame_count`` by int(fps * clip_len_s)
+            frames of the declared rate, as older extractors do.
         partial_clip: A last clip shorter than ``clip_len_s`` is kept (with ``valid`` below 1) or
-            dropped; a video shorter than one clip keeps its only clip either way.
+            dropped, even if it is the only one.
         batch_size: Frames in one forward pass; batches run across videos.
         precision: ``auto`` is bf16 where the hardware multiplies it natively, else fp32.
+        decoder: What reads the videos.
+        tolerant: Take what can be read of a damaged video; otherwise it fails with the reason.
     """
 
     backbones: tuple[str, ...] = ("clip",)
     every_s: Seconds = 1.0
     clip_len_s: Seconds = 2.0
-    fps: Positive = 2.0
+    fps: Positive | None = 2.0
+    boundaries: Literal["time", "frame_count"] = "time"
     partial_clip: Literal["keep", "drop"] = "keep"
     batch_size: Count = 32
     precision: Precision = "auto"
     decoder: Decoder = "pyav"
+    tolerant: bool = False
     clip: ClipConfig | None = None
     clip_untrained: ClipConfig | None = None
     mobileclip: MobileClipConfig | None = None
@@ -267,10 +274,24 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class RuntimeConfig:
-    """How this machine runs the work; never part of a result's fingerprint."""
+    """How this machine runs the work; never part of a result's fingerprint.
+
+    Attributes:
+        device: Where networks run.
+        threads: CPU threads; 0 takes all cores.
+        executor: Where extraction happens: ``process`` decodes ahead in other processes,
+            ``serial`` in its own, ``shard`` does one part of the videos, ``ray`` uses a cluster.
+        decode_workers: Decoding processes; 0 takes one a core.
+        decode_stall_s: Seconds without progress after which a decoding process is stopped.
+        ray_actors: Ray actors, each with its own networks; 0 takes one a GPU, or one a CPU.
+    """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
     threads: Natural = 0
+    executor: Literal["serial", "process", "shard", "ray"] = "process"
+    decode_workers: Natural = 0
+    decode_stall_s: Positive = 60.0
+    ray_actors: Natural = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -2,18 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
 
 
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in chunks."""
+def sha256_file(path: Path, tick: Callable[[], None] = lambda: None) -> str:
+    """Hex SHA-256 of a file's bytes, read in chunks; ``tick`` is called after each."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            tick()
     return digest.hexdigest()
 
 

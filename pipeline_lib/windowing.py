@@ -26,7 +26,7 @@ from pipeline_lib.pictures.timeline import Timeline, TimelineSheet, picture_name
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
-from pipeline_lib.storage.features import Manifest, read_manifest
+from pipeline_lib.storage.features import Manifest, read_manifest, row_spacing
 from pipeline_lib.storage.tables import write_parquet
 
 _LOG = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def _read_events(
 ) -> MatchedEvents:
     """The annotated events of the videos, with all that does not fit logged."""
     tables = _read_tables(folder, dataset, config)
-    lengths = {v: manifest.videos[v].rows * manifest.every_s for v in dataset.videos}
+    every_s = row_spacing(manifest)
+    lengths = {v: manifest.videos[v].rows * every_s for v in dataset.videos}
     matched = match_events(tables, lengths)
     outside = len(manifest.videos) - len(dataset.videos)
     if outside:

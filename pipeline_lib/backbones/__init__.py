@@ -8,6 +8,7 @@ BACKBONES: Registry[BackboneLoader] = Registry(
     {
         "clip": "pipeline_lib.backbones.clip:load_clip",
         "clip_untrained": "pipeline_lib.backbones.clip:load_clip",
+        "slowfast": "pipeline_lib.backbones.slowfast:load_slowfast",
     },
 )
 

@@ -15,7 +15,7 @@ from pipeline_lib.annotations.windows import window_starts, window_stride
 from pipeline_lib.config import WindowConfig
 from pipeline_lib.datasets.layout import SPLITS, VideoId, check_classes, parse_id
 from pipeline_lib.errors import DataError
-from pipeline_lib.storage.features import Manifest
+from pipeline_lib.storage.features import Manifest, row_spacing
 
 _LOG = logging.getLogger(__name__)
 _LISTED = 5
@@ -108,15 +108,15 @@ def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig
             "overlap_ratio %g has no effect: windows of %d row(s) still move by %d.",
             config.overlap_ratio, unit, unit,
         )  # fmt: skip
-    pieces = []
+    every_s, pieces = row_spacing(manifest), []
     for video_id, video in dataset.videos.items():
         rows = manifest.videos[video_id].rows
         starts, length = _cut(video_id, video.split, rows, config)
-        in_rows = _in_rows(events.get(video_id, ()), manifest.every_s)
+        in_rows = _in_rows(events.get(video_id, ()), every_s)
         rules = _rules(dataset, config, video.split)
         labels = target_labels(starts, length, in_rows, video.class_name, rules)
         pieces.append((starts, length, labels))
-    return _table(dataset, pieces, manifest.every_s)
+    return _table(dataset, pieces, every_s)
 
 
 def count_windows(

@@ -1,6 +1,7 @@
 """What a run has to do: which videos are new or changed, which features are no longer wanted."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,78 +10,74 @@ from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.features import (
     MANIFEST,
+    SUFFIXES,
     VideoEntry,
-    feature_path,
+    entry_of,
     read_manifest,
     read_meta,
     remove_features,
 )
+from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.video.files import VideoFile
 
 FAILURES = "failures.csv"
-_SUFFIXES = (".npy", ".npz", ".json")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One video to extract: the file and the SHA-256 of its bytes."""
-
-    video: VideoFile
-    sha256: str
+Sizes = Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """What to do for one output.
 
     Attributes:
-        todo: Videos without features that are whole, of this fingerprint and of these bytes.
+        todo: Ids of videos without features that are whole, of this fingerprint and of the
+            video's bytes.
         done: Video id to its manifest entry, for the others.
-        unreadable: Files whose bytes could not even be read, with the reason.
     """
 
-    todo: tuple[Task, ...]
+    todo: frozenset[str]
     done: dict[str, VideoEntry]
-    unreadable: dict[str, str]
 
 
 def make_plan(
     directory: Path,
     videos: Sequence[VideoFile],
     fingerprint: str,
+    hashes: HashCache,
     progress: Progress = SILENT,
 ) -> Plan:
     """Compare the wanted videos with what stands in ``directory``.
 
-    The files themselves are the truth, not the manifest: after a kill they are found again and
-    only the video in work is redone.
+    The files are the truth, not the manifest. What the manifest describes is only looked at for
+    its size; what it does not know, after a kill, is opened. A video is read only where it has
+    features and its hash is not known: a new one is hashed while it is decoded.
     """
-    todo, done, unreadable = [], {}, {}
+    sizes = scan(directory)
+    known = _known(directory, fingerprint) if sizes else {}
+    todo, done = set(), {}
     with progress.task("checking videos", len(videos)) as advance:
         for video in videos:
-            try:
-                digest = sha256_file(video.path)
-            except OSError as error:
-                unreadable[video.id] = error.strerror or str(error)
+            entry = _standing(directory, video.id, fingerprint, known, sizes)
+            if entry is not None and _digest(video.path, hashes) == entry.sha256:
+                done[video.id] = entry
             else:
-                meta = read_meta(directory, video.id)
-                if meta and (meta["fingerprint"], meta["source_sha256"]) == (fingerprint, digest):
-                    done[video.id] = entry_of(meta)
-                else:
-                    todo.append(Task(video, digest))
+                todo.add(video.id)
             advance()
-    return Plan(tuple(todo), done, unreadable)
+    return Plan(frozenset(todo), done)
 
 
-def entry_of(meta: dict[str, object]) -> VideoEntry:
-    """The manifest entry that a video's meta implies."""
-    return VideoEntry(
-        sha256=str(meta["source_sha256"]),
-        rows=int(str(meta["rows"])),
-        clips=int(str(meta["clips"])),
-        duration_s=float(str(meta["duration_s"])),
-        decode_errors=int(str(meta["decode_errors"])),
-    )
+def scan(directory: Path) -> dict[str, int]:
+    """Sizes of all files below ``directory`` by relative path with forward slashes."""
+    sizes: dict[str, int] = {}
+    waiting = [("", str(directory))] if directory.is_dir() else []
+    while waiting:
+        prefix, folder = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    sizes[prefix + entry.name] = entry.stat().st_size
+    return sizes
 
 
 def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
@@ -90,15 +87,15 @@ def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
         The ids that were removed, sorted.
     """
     keep = {MANIFEST, FAILURES}
-    keep.update(f"{video_id}{suffix}" for video_id in wanted for suffix in _SUFFIXES)
+    keep.update(f"{video_id}{suffix}" for video_id in wanted for suffix in SUFFIXES)
     stale = set()
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory).as_posix()
-        if path.is_file() and relative not in keep:
-            if path.suffix in _SUFFIXES:
-                stale.add(relative[: -len(path.suffix)])
-            else:
-                path.unlink()  # a temporary file of a killed run
+    for relative in sorted(scan(directory).keys() - keep):
+        stem, suffix = os.path.splitext(relative)  # noqa: PTH122  # an id keeps its dots
+        name = relative.rsplit("/", 1)[-1]
+        if suffix in SUFFIXES and not name.startswith("."):
+            stale.add(stem)
+        else:
+            (directory / relative).unlink()  # a temporary file of a killed run
     for video_id in stale:
         remove_features(directory, video_id)
     return sorted(stale)
@@ -122,4 +119,52 @@ def others(directory: Path, videos: Sequence[VideoFile], fingerprint: str) -> di
             f"or weights ({manifest.weights_id}).",
             hint="Choose another --out, or delete that directory.",
         )
-    return {key: e for key, e in rest.items() if feature_path(directory, key, ".npy").exists()}
+    sizes = scan(directory)
+    return {key: entry for key, entry in rest.items() if _whole(key, entry, sizes)}
+
+
+def _known(directory: Path, fingerprint: str) -> Mapping[str, VideoEntry]:
+    """What the manifest says, where it speaks of these settings."""
+    try:
+        manifest = read_manifest(directory)
+    except DataError:
+        return {}
+    return manifest.videos if manifest.fingerprint == fingerprint else {}
+
+
+def _standing(
+    directory: Path,
+    video_id: str,
+    fingerprint: str,
+    known: Mapping[str, VideoEntry],
+    sizes: Sizes,
+) -> VideoEntry | None:
+    """The entry of features that are whole and of this fingerprint."""
+    if f"{video_id}.json" not in sizes:
+        return None
+    entry = known.get(video_id)
+    if entry is not None and _whole(video_id, entry, sizes):
+        return entry
+    meta = read_meta(directory, video_id)
+    if meta is None or meta["fingerprint"] != fingerprint:
+        return None
+    return entry_of(directory, video_id, meta)
+
+
+def _whole(video_id: str, entry: VideoEntry, sizes: Sizes) -> bool:
+    return bool(entry.bytes) and all(
+        sizes.get(f"{video_id}{suffix}") == size for suffix, size in entry.bytes.items()
+    )
+
+
+def _digest(path: Path, hashes: HashCache) -> str | None:
+    """The hash of a video; ``None`` where it cannot be read, which decoding then reports."""
+    try:
+        info = path.stat()
+        digest = hashes.get(str(path), info)
+        if digest is None:
+            digest = sha256_file(path)
+            hashes.put(str(path), info, digest)
+    except OSError:
+        return None
+    return digest

@@ -2,7 +2,8 @@
 
 Layout below the directory, with a video id such as ``train/fall/clip_001``:
 
-* ``<id>.npy``: float32 [T, D], row k is the frame at k * every_s seconds; memory-mappable.
+* ``<id>.npy``: float32 [T, D], row k is the frame at k * every_s seconds; memory-mappable. A clip
+  network has none.
 * ``<id>.npz``: one row a clip: ``features`` float32 [n, D], ``start_s`` and ``end_s`` float64 [n],
   ``n_frames`` int64 [n], ``valid`` float32 [n] (covered share of the clip), ``meta`` (JSON).
 * ``<id>.json``: the same meta, for people and for the incremental plan.
@@ -13,7 +14,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.storage.atomic import write_bytes, write_json
 
 MANIFEST = "manifest.json"
+# The files of one video, in the order they are written.
+SUFFIXES = (".npy", ".npz", ".json")
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,11 @@ class VideoEntry:
 
     Attributes:
         sha256: Hash of the video file's bytes.
-        rows: T of the ``.npy``.
+        rows: T of the ``.npy``; 0 where there is none.
         clips: n of the ``.npz``.
         duration_s: From the first frame to the end of the last.
         decode_errors: Corrupt packets that were skipped.
+        bytes: Sizes of its files by suffix; a file of another size is not whole.
     """
 
     sha256: str
@@ -43,6 +47,7 @@ class VideoEntry:
     clips: int
     duration_s: float
     decode_errors: int
+    bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Manifest:
         weights_sha256: Hash of the weights file; ``untrained-…`` for random weights.
         trained: False for random weights.
         dim: D.
-        every_s: Seconds from row to row.
+        every_s: Seconds from row to row; ``None`` where the backbone sees whole clips.
         videos: Video id to its entry, sorted.
     """
 
@@ -66,7 +71,7 @@ class Manifest:
     weights_sha256: str
     trained: bool
     dim: int
-    every_s: float
+    every_s: float | None
     videos: Mapping[str, VideoEntry]
 
 
@@ -110,6 +115,20 @@ def read_manifest(directory: Path) -> Manifest:
         ) from None
 
 
+def row_spacing(manifest: Manifest) -> float:
+    """Seconds from row to row.
+
+    Raises:
+        DataError: The backbone sees whole clips, so there are no rows.
+    """
+    if manifest.every_s is None:
+        raise DataError(
+            f"Backbone {manifest.backbone!r} has features of clips, none per second.",
+            hint="Choose a backbone that sees single frames, such as clip.",
+        )
+    return manifest.every_s
+
+
 def feature_path(directory: Path, video_id: str, suffix: str) -> Path:
     """The file of a video: the id keeps its dots, ``suffix`` is added."""
     return directory / f"{video_id}{suffix}"
@@ -118,14 +137,29 @@ def feature_path(directory: Path, video_id: str, suffix: str) -> Path:
 def write_features(
     directory: Path,
     video_id: str,
-    rows: NDArray[np.float32],
+    rows: NDArray[np.float32] | None,
     clips: ClipRows,
     meta: Mapping[str, Any],
-) -> None:
-    """Write the three files of one video, the meta last: where it stands, the others are whole."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
-    write_bytes(feature_path(directory, video_id, ".npy"), buffer.getvalue())
+) -> VideoEntry:
+    """Write the files of one video, the meta last: where it stands, the others are whole.
+
+    Args:
+        directory: The features directory.
+        video_id: Names the files.
+        rows: float32 [T, D], or ``None`` for a clip network.
+        clips: The clip features.
+        meta: JSON-able facts; ``source_sha256``, ``rows``, ``clips``, ``dim``, ``duration_s`` and
+            ``decode_errors`` among them.
+
+    Returns:
+        The manifest entry.
+    """
+    if rows is not None:
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
+        write_bytes(feature_path(directory, video_id, ".npy"), buffer.getvalue())
+    else:
+        feature_path(directory, video_id, ".npy").unlink(missing_ok=True)
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -138,11 +172,25 @@ def write_features(
     )
     write_bytes(feature_path(directory, video_id, ".npz"), buffer.getvalue())
     write_json(feature_path(directory, video_id, ".json"), dict(meta))
+    return entry_of(directory, video_id, meta)
+
+
+def entry_of(directory: Path, video_id: str, meta: Mapping[str, Any]) -> VideoEntry:
+    """The manifest entry of a video whose files stand."""
+    paths = {suffix: feature_path(directory, video_id, suffix) for suffix in SUFFIXES}
+    return VideoEntry(
+        sha256=meta["source_sha256"],
+        rows=meta["rows"] or 0,
+        clips=meta["clips"],
+        duration_s=meta["duration_s"],
+        decode_errors=meta["decode_errors"],
+        bytes={suffix: path.stat().st_size for suffix, path in paths.items() if path.exists()},
+    )
 
 
 def remove_features(directory: Path, video_id: str) -> None:
     """Remove the files of one video and the folders that become empty."""
-    for suffix in (".json", ".npz", ".npy"):
+    for suffix in reversed(SUFFIXES):
         feature_path(directory, video_id, suffix).unlink(missing_ok=True)
     folder = feature_path(directory, video_id, ".json").parent
     while folder != directory and folder.is_dir() and not any(folder.iterdir()):
@@ -151,14 +199,17 @@ def remove_features(directory: Path, video_id: str) -> None:
 
 
 def read_meta(directory: Path, video_id: str) -> dict[str, Any] | None:
-    """The meta of one video, or ``None`` where its three files are not whole.
+    """The meta of one video, or ``None`` where its files are not whole.
 
     A file that exists is opened before it is trusted: a killed copy or a full disk leaves files
     that only look finished.
     """
     try:
         meta = json.loads(feature_path(directory, video_id, ".json").read_text(encoding="utf-8"))
-        rows = np.load(feature_path(directory, video_id, ".npy"), mmap_mode="r", allow_pickle=False)
+        rows = None
+        if meta["rows"] is not None:
+            path = feature_path(directory, video_id, ".npy")
+            rows = np.load(path, mmap_mode="r", allow_pickle=False).shape
         # numpy leaves the file open when a damaged archive makes it raise; this closes it.
         with (
             feature_path(directory, video_id, ".npz").open("rb") as file,
@@ -166,9 +217,9 @@ def read_meta(directory: Path, video_id: str) -> dict[str, Any] | None:
         ):
             whole = json.loads(str(archive["meta"])) == meta
             clips = len(archive["features"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        whole = whole and rows in (None, (meta["rows"], meta["dim"])) and clips == meta["clips"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    whole = whole and rows.shape == (meta["rows"], meta["dim"]) and clips == meta["clips"]
     return dict(meta) if whole else None
 
 

@@ -1,7 +1,8 @@
 """Finding video files in folders, and the ids their features are stored under."""
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +50,9 @@ def find_videos(root: Path, exclude: Iterable[str] = ()) -> FoundVideos:
         return FoundVideos((VideoFile(nfc(root.stem), root),), ())
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or video file.")
-    by_relative = {
-        nfc(path.relative_to(root).as_posix()): path
-        for path in root.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    }
+    by_relative: dict[str, list[Path]] = defaultdict(list)
+    for relative, path in _walk(root):
+        by_relative[nfc(relative)].append(path)
     for name in map(nfc, exclude):
         if by_relative.pop(name, None) is None:
             raise DataError(
@@ -66,12 +64,46 @@ def find_videos(root: Path, exclude: Iterable[str] = ()) -> FoundVideos:
             f"{root}: holds no videos.", hint=f"Known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}."
         )
     by_id: dict[str, list[VideoFile]] = defaultdict(list)
-    for relative, path in by_relative.items():
-        video_id = relative[: -len(path.suffix)]
-        by_id[video_id].append(VideoFile(video_id, path))
+    for relative, paths in by_relative.items():
+        video_id = relative.rsplit(".", 1)[0]
+        by_id[video_id] += [VideoFile(video_id, path) for path in paths]
     single = [files[0] for files in by_id.values() if len(files) == 1]
     several = [file for files in by_id.values() if len(files) > 1 for file in files]
     return FoundVideos(
         tuple(sorted(single, key=lambda video: video.id)),
         tuple(sorted(several, key=lambda video: (video.id, str(video.path)))),
     )
+
+
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of whatever is named like a video, folders and dead links included.
+
+    Those are no videos, but leaving them out in silence would hide a mistake. Linked folders are
+    followed, each once.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [("", str(root))]
+    while waiting:
+        prefix, folder = waiting.pop()
+        info = os.stat(folder)  # noqa: PTH116  # 100,000 files: strings, not Path objects
+        if (info.st_dev, info.st_ino) in seen:
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_folder = entry.is_dir()
+                if is_folder:
+                    waiting.append((f"{prefix}{entry.name}/", entry.path))
+                if _named_like_a_video(entry.name) and not (is_folder and _holds_any(entry.path)):
+                    yield prefix + entry.name, Path(entry.path)
+
+
+def _named_like_a_video(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122
+
+
+def _holds_any(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(True for _ in entries)

@@ -33,3 +33,13 @@ def timestamps(path: Path) -> NDArray[np.float64]:
     if not times:
         raise VideoError(f"{path}: the video track holds no frame.", reason="no_frames")
     return np.array([float(time - times[0]) for time in times], dtype=np.float64)
+
+
+def frame_rate(path: Path) -> float | None:
+    """Frames a second as the container's header has it; ``None`` where it has none.
+
+    Raises:
+        VideoError: The file cannot be read as a video.
+    """
+    with open_pyav(path) as decoder:
+        return decoder.declared_fps

@@ -11,8 +11,11 @@ import pytest
 
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
-from pipeline_lib.config import ExtractConfig
+from pipeline_lib.config import ExtractConfig, RuntimeConfig
 from pipeline_lib.errors import BatchError, DataError
+from pipeline_lib.extraction.executors import Run
+from pipeline_lib.extraction.executors.base import Settings
+from pipeline_lib.extraction.output import Output
 from pipeline_lib.extraction.run import Extraction
 from pipeline_lib.storage.features import load_rows, read_manifest, read_meta
 from pipeline_lib.video.files import find_videos
@@ -38,8 +41,11 @@ def videos(tmp_path):
     return root
 
 
-def extract(clip, root, out, config=CONFIG, own=True, name="clip"):
-    return Extraction(name, clip, config, out).run(find_videos(root), own_directory=own)
+def extract(clip, root, out, config=CONFIG, own=True, name="clip", executor="process", **more):
+    settings = Settings((name,), config, RuntimeConfig(executor=executor, **more), out.parent)
+    run = Run(settings, [Output(name, clip, config, out)])
+    [report] = Extraction(run, own_directory=own).extract(find_videos(root))
+    return report
 
 
 def digest(directory: Path) -> str:
@@ -197,7 +203,7 @@ def test_a_killed_run_resumes_without_redoing_finished_videos(clip, videos, tmp_
         written.append(args[1])
         return original(*args, **kwargs)
 
-    import pipeline_lib.extraction.run as module
+    import pipeline_lib.extraction.output as module
 
     original = module.write_features
     monkeypatch.setattr(module, "write_features", die_after_one)
@@ -217,13 +223,16 @@ def test_a_shared_output_keeps_other_folders_features(clip, videos, tmp_path):
         extract(clip, videos / "val", tmp_path / "f", replace(CONFIG, every_s=0.5), own=False)
 
 
-def test_corrupt_packets_are_in_the_meta(clip, tmp_path):
+def test_a_damaged_video_fails_unless_it_is_tolerated(clip, tmp_path):
     path = constant_rate(tmp_path / "v" / "a.mkv", 100, 25, gop=10)
     content = bytearray(path.read_bytes())
     for position in range(len(content) // 2, len(content) - 100, 97):
         content[position] ^= 0xFF
     path.write_bytes(content)
-    extract(clip, tmp_path / "v", tmp_path / "f")
+    report = extract(clip, tmp_path / "v", tmp_path / "f")
+    assert [row["reason"] for row in report.failures] == ["corrupt"]
+    report = extract(clip, tmp_path / "v", tmp_path / "f", replace(CONFIG, tolerant=True))
+    assert not report.failures
     assert read_meta(tmp_path / "f", "a")["decode_errors"] > 0
 
 

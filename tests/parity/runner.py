@@ -12,7 +12,11 @@ from pipeline_lib.registry import Registry
 Outputs = dict[str, np.ndarray]
 
 FAMILIES: Registry[Callable[[dict], Outputs]] = Registry(
-    "parity family", {"coop_openai_clip": "tests.parity.coop:openai_clip"}
+    "parity family",
+    {
+        "coop_openai_clip": "tests.parity.coop:openai_clip",
+        "slowfast": "tests.parity.slowfast:slowfast_r50",
+    },
 )
 
 

@@ -49,7 +49,7 @@ def test_a_folder_with_a_broken_video_is_finished_and_exits_with_2(tmp_path, mod
         "extract", "clip", tmp_path / "v", "--out", tmp_path / "f", *model, cwd=tmp_path
     )
     assert done.returncode == 2
-    assert "1 extracted (5 frames)" in done.stdout
+    assert "1 extracted (5 samples)" in done.stdout
     assert "bad.mp4: not a readable video" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "f" / "clip" / "good.npy").exists()
@@ -74,7 +74,11 @@ def test_one_file_and_json(tmp_path, model):
         (("extract", "clip"), ("No parameter file params.yaml", "dvc.yaml")),
         (("extract", "clip", ".", "--every", "0"), ("every_s = 0.0", "greater than 0")),
         (("extract", "clip", ".", "--decoder", "pyavv"), ("decoder", "'pyav'")),
-        (("extract", "clip", ".", "--weights", "x.pt"), ("without a model", "--model")),
+        (("extract", "clip", ".", "--weights", "x.pt"), ("neither a file nor", "x.pt")),
+        (("extract", "clip,dinov2", ".", "--weights", "x"), ("single backbone", "params.yaml")),
+        (("extract", "slowfast", ".", "--model", "x"), ("model is not a parameter",)),
+        (("extract", "clip", ".", "--executor", "rey"), ("'ray'",)),
+        (("extract", "clip", ".", "--shard", "4/4"), ("no part of a whole", "0/8")),
         (("extract", "clip", ".", "--model", "ViT-B-23", "--weights", "x"), ("ViT-B-32",)),
         (("extract", "clip", ".", "--evry", "1"), ("--every",)),
         (("extrct",), ("extract",)),

@@ -83,6 +83,11 @@ class PyAvDecoder:
         """Presented frames per second of duration so far; ``None`` before the first frame."""
         return self.frames / float(self._end) if self._end else None
 
+    @property
+    def declared_fps(self) -> float | None:
+        """Average frames per second as the container's header has it."""
+        return float(self._stream.average_rate) if self._stream.average_rate else None
+
     def __iter__(self) -> Iterator[PyAvFrame]:
         previous = None
         for raw in self._decode():

@@ -1,0 +1,53 @@
+"""Hashes of files that need not be read again while size and times of the file stay the same."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from pipeline_lib.storage.atomic import write_text
+
+# A file changed this recently may change again within one tick of its clock, unseen.
+_SETTLED_NS = 2_000_000_000
+_Stamp = tuple[int, int, int]
+
+
+class HashCache:
+    """SHA-256 by path, size, modification time and inode.
+
+    Args:
+        path: A JSON file, or ``None`` to remember nothing. A damaged one is started anew: it only
+            saves time.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, list[int | str]] = {}
+        self._changed = False
+        if path is not None and path.exists():
+            try:
+                self._known = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                self._known = {}
+
+    def get(self, path: str, info: os.stat_result) -> str | None:
+        """The hash of an unchanged file, or ``None``."""
+        entry = self._known.get(os.path.abspath(path))  # noqa: PTH100  # 100,000 of them
+        return str(entry[3]) if entry and tuple(entry[:3]) == _stamp(info) else None
+
+    def put(self, path: str, info: os.stat_result, digest: str) -> None:
+        """Remember the hash of a file whose bytes were read after ``info`` was taken."""
+        if time.time_ns() - info.st_mtime_ns > _SETTLED_NS:
+            self._known[os.path.abspath(path)] = [*_stamp(info), digest]  # noqa: PTH100
+            self._changed = True
+
+    def save(self) -> None:
+        """Write what is new."""
+        if self._path is not None and self._changed:
+            text = json.dumps(self._known, ensure_ascii=True, separators=(",", ":"))
+            write_text(self._path, text)
+            self._changed = False
+
+
+def _stamp(info: os.stat_result) -> _Stamp:
+    return info.st_size, info.st_mtime_ns, info.st_ino
