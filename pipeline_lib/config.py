@@ -154,6 +154,7 @@ class ExtractConfig:
             dropped, even if it is the only one.
         batch_size: Frames in one forward pass; batches run across videos.
         precision: ``auto`` is bf16 where the hardware multiplies it natively, else fp32.
+        engine: What runs the networks; ``openvino`` is faster on many CPUs and has to be installed.
         decoder: What reads the videos.
         tolerant: Take what can be read of a damaged video; otherwise it fails with the reason.
     """
@@ -166,6 +167,7 @@ class ExtractConfig:
     partial_clip: Literal["keep", "drop"] = "keep"
     batch_size: Count = 32
     precision: Precision = "auto"
+    engine: Literal["torch", "openvino"] = "torch"
     decoder: Decoder = "pyav"
     tolerant: bool = False
     clip: ClipConfig | None = None

@@ -4,6 +4,7 @@ import torch
 
 from pipeline_lib.backbones import BACKBONES
 from pipeline_lib.backbones.base import Backbone, Placement
+from pipeline_lib.backbones.openvino_engine import OpenVinoBackbone
 from pipeline_lib.config import ExtractConfig, RuntimeConfig
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import choose_device, set_threads
@@ -17,7 +18,10 @@ def load_backbone(name: str, config: ExtractConfig, runtime: RuntimeConfig) -> B
         WeightsError: Its weights are missing or do not fit.
     """
     set_threads(runtime.threads)
-    return load_section(name, config, choose_device(runtime.device), config.precision)
+    device = choose_device(runtime.device)
+    if config.engine == "torch":
+        return load_section(name, config, device, config.precision)
+    return OpenVinoBackbone(load_section(name, config, device, "fp32"), config.precision)
 
 
 def load_section(

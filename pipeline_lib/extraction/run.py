@@ -1,6 +1,7 @@
 """A run of extraction: plan what is missing, have it done, write down what stands."""
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,11 +16,19 @@ from pipeline_lib.extraction.report import ExtractionReport
 from pipeline_lib.extraction.shards import Shard, clear, gather_failures, leave_failures
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.runtime.progress import SILENT, Progress
-from pipeline_lib.storage.features import VideoEntry, entry_of, read_meta, remove_features
+from pipeline_lib.storage.features import (
+    SUFFIXES,
+    VideoEntry,
+    entry_of,
+    read_meta,
+    remove_features,
+)
 from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.video.files import FoundVideos, VideoFile
 
 log = logging.getLogger(__name__)
+# What file systems allow a name.
+_NAME_BYTES = 255
 
 
 @dataclass
@@ -101,14 +110,25 @@ class Extraction:
             rest = others(output.directory, found.videos, output.fingerprint)
         elif self._shard is None:
             report.pruned = prune(output.directory, (video.id for video in found.videos))
-        plan = make_plan(output.directory, mine, output.fingerprint, self._hashes, progress)
+        fit = self._list_unfit(report, found, mine)
+        plan = make_plan(output.directory, fit, output.fingerprint, self._hashes, progress)
         report.kept = sorted(plan.done)
+        return _State(output, report, {**rest, **plan.done}, plan.todo)
+
+    def _list_unfit(
+        self, report: ExtractionReport, found: FoundVideos, mine: Sequence[VideoFile]
+    ) -> list[VideoFile]:
+        """Put videos whose features could not be named into the table; returns the others."""
         ambiguous = self._shard.part(found.ambiguous) if self._shard else found.ambiguous
         for video in ambiguous:
-            remove_features(output.directory, video.id)
-            message = f"{video.path}: another file beside it has the same name but for its suffix."
-            report.fail(video.id, video.path, "ambiguous_name", message)
-        return _State(output, report, {**rest, **plan.done}, plan.todo)
+            remove_features(report.directory, video.id)
+            text = f"{video.path}: another file has the same name, suffix and Unicode form aside."
+            report.fail(video.id, video.path, "ambiguous_name", text)
+        for video in mine:
+            if _too_long(video.id):
+                text = f"{video.path}: the name leaves no room for the suffix of its features."
+                report.fail(video.id, video.path, "name_too_long", text)
+        return [video for video in mine if not _too_long(video.id)]
 
     def _take(self, outcome: Outcome, states: Sequence[_State], paths: dict[str, Path]) -> None:
         video_id = outcome.work.video_id
@@ -158,6 +178,11 @@ def _work(videos: Sequence[VideoFile], states: Sequence[_State]) -> list[Work]:
         if outputs:
             work.append(Work(video.id, str(video.path), outputs))
     return sorted(work, key=lambda one: (-_size(one.path), one.video_id))
+
+
+def _too_long(video_id: str) -> bool:
+    longest = max(len(suffix) for suffix in SUFFIXES)
+    return len(os.fsencode(video_id.rsplit("/", 1)[-1])) + longest > _NAME_BYTES
 
 
 def _size(path: str) -> int:

@@ -11,7 +11,7 @@ from pipeline_lib.runtime.lanes import Lanes, cores
 
 def serial(run: Run, work: Sequence[Work]) -> Generator[Outcome, None, None]:
     """Decode in this process. For debugging: a decoder that hangs or crashes takes it along."""
-    yield from _embed(run, work, decode_here, threads=0)
+    yield from embed(run, work, decode_here, threads=0)
 
 
 def process(run: Run, work: Sequence[Work]) -> Generator[Outcome, None, None]:
@@ -19,12 +19,13 @@ def process(run: Run, work: Sequence[Work]) -> Generator[Outcome, None, None]:
     runtime = run.settings.runtime
     workers = min(runtime.decode_workers or cores(), len(work))
     pool = DecodePool(workers, runtime.decode_stall_s)
-    yield from _embed(run, work, pool.events, threads=max(1, cores() // max(1, workers)))
+    yield from embed(run, work, pool.events, threads=max(1, cores() // max(1, workers)))
 
 
-def _embed(
+def embed(
     run: Run, work: Sequence[Work], source: Source, threads: int
 ) -> Generator[Outcome, None, None]:
+    """Turn what ``source`` decodes with ``threads`` threads a video into written features."""
     config, runtime = run.settings.config, run.settings.runtime
     decoding = Decoding(config.decoder, config.tolerant, threads)
     with Lanes(choose_device(runtime.device), runtime.threads) as lanes:
