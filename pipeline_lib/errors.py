@@ -47,8 +47,10 @@ class VideoError(CliplineError):
     """One video cannot be read.
 
     Attributes:
-        reason: A short stable word for failure tables: ``unreadable``, ``no_video_stream``,
-            ``no_frames``, ``empty``, ``missing``, ``no_timestamps``.
+        reason: A short stable word for failure tables. Not a video: ``missing``, ``empty``,
+            ``unreadable``, ``no_video_stream``, ``no_frames``, ``absurd_size``. A damaged one:
+            ``truncated``, ``corrupt``. One that the chosen decoder reads wrongly or not at all:
+            ``decoder_mismatch``.
     """
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:

@@ -4,14 +4,22 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from huggingface_hub import constants
 
+Fetched = TypeVar("Fetched")
+
 
 def download(fetch: Callable[[], str]) -> Path:
-    """Run a download of open_clip or the hub's client.
+    """:func:`cache_first` for what gives a file's path."""
+    return Path(cache_first(fetch))
+
+
+def cache_first(fetch: Callable[[], Fetched]) -> Fetched:
+    """Run a download of open_clip or the hub's client, or what makes one.
 
     The cache is asked first, without any request. Only where it has nothing is the network used,
     and where the hub's name cannot even be resolved the attempt ends at once: the client itself
@@ -23,10 +31,10 @@ def download(fetch: Callable[[], str]) -> Path:
     """
     try:
         with cache_only():
-            return Path(fetch())
+            return fetch()
     except Exception:  # noqa: BLE001  # not cached, whatever way this client says so
         require_host(constants.ENDPOINT)
-    return Path(fetch())
+    return fetch()
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_lib.errors import DataError
+from pipeline_lib.extraction.shards import FOLDER
 from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.runtime.progress import SILENT, Progress
+from pipeline_lib.storage.atomic import TEMPORARY_SUFFIX, temporary_prefix
 from pipeline_lib.storage.features import (
     MANIFEST,
     SUFFIXES,
@@ -92,6 +94,8 @@ def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
     for relative in sorted(scan(directory).keys() - keep):
         stem, suffix = os.path.splitext(relative)  # noqa: PTH122  # an id keeps its dots
         name = relative.rsplit("/", 1)[-1]
+        if relative.startswith(f"{FOLDER}/"):
+            continue
         if suffix in SUFFIXES and not name.startswith("."):
             stale.add(stem)
         else:
@@ -99,6 +103,26 @@ def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
     for video_id in stale:
         remove_features(directory, video_id)
     return sorted(stale)
+
+
+def remove_leftovers(directory: Path, files: Iterable[str]) -> None:
+    """Remove what killed runs left of ``files``, which nobody else writes now.
+
+    Args:
+        directory: The features directory.
+        files: Relative paths with forward slashes.
+    """
+    left = [path for path in scan(directory) if TEMPORARY_SUFFIX in path.rsplit("/", 1)[-1]]
+    if not left:
+        return
+    ours = set()
+    for file in files:
+        folder, slash, name = file.rpartition("/")
+        ours.add(f"{folder}{slash}{temporary_prefix(name)}")
+    for path in left:
+        folder, slash, name = path.rpartition("/")
+        if f"{folder}{slash}{name.partition('-')[0]}-" in ours:
+            (directory / path).unlink()
 
 
 def others(directory: Path, videos: Sequence[VideoFile], fingerprint: str) -> dict[str, VideoEntry]:

@@ -11,18 +11,20 @@ from pipeline_lib.extraction.engine import Outcome, Work
 from pipeline_lib.extraction.executors import EXECUTORS, Run
 from pipeline_lib.extraction.executors.base import Settings
 from pipeline_lib.extraction.output import Output
-from pipeline_lib.extraction.plan import make_plan, others, prune
+from pipeline_lib.extraction.plan import FAILURES, make_plan, others, prune, remove_leftovers
 from pipeline_lib.extraction.report import ExtractionReport
-from pipeline_lib.extraction.shards import Shard, clear, gather_failures, leave_failures
+from pipeline_lib.extraction.shards import (
+    Part,
+    Shard,
+    begin,
+    claim,
+    clear,
+    gather_parts,
+    leave_part,
+)
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.runtime.progress import SILENT, Progress
-from pipeline_lib.storage.features import (
-    SUFFIXES,
-    VideoEntry,
-    entry_of,
-    read_meta,
-    remove_features,
-)
+from pipeline_lib.storage.features import MANIFEST, SUFFIXES, VideoEntry, remove_features
 from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.video.files import FoundVideos, VideoFile
 
@@ -105,6 +107,7 @@ class Extraction:
         self, output: Output, found: FoundVideos, mine: Sequence[VideoFile], progress: Progress
     ) -> _State:
         report = ExtractionReport(output.name, output.directory)
+        self._clean(output.directory, mine)
         rest: dict[str, VideoEntry] = {}
         if not self._own:
             rest = others(output.directory, found.videos, output.fingerprint)
@@ -129,6 +132,15 @@ class Extraction:
                 text = f"{video.path}: the name leaves no room for the suffix of its features."
                 report.fail(video.id, video.path, "name_too_long", text)
         return [video for video in mine if not _too_long(video.id)]
+
+    def _clean(self, directory: Path, mine: Sequence[VideoFile]) -> None:
+        """Remove what a killed run of the same videos was writing."""
+        files = [f"{video.id}{suffix}" for video in mine for suffix in SUFFIXES]
+        if self._shard is None:
+            files += [MANIFEST, FAILURES]
+        else:
+            begin(directory, self._shard)
+        remove_leftovers(directory, files)
 
     def _take(self, outcome: Outcome, states: Sequence[_State], paths: dict[str, Path]) -> None:
         video_id = outcome.work.video_id
@@ -155,18 +167,21 @@ class Extraction:
         if self._shard is None:
             output.write_manifest(state.entries)
             report.write_failures()
+            clear(output.directory)
             return
-        key = fingerprint([output.fingerprint, [video.id for video in found.videos]])
-        leave_failures(output.directory, self._shard, key, report.failures)
-        failures = gather_failures(output.directory, self._shard.count, key)
-        if failures is None:
+        ids = [video.id for video in found.videos]
+        key = fingerprint([output.fingerprint, ids])
+        mine = set(self._shard.part(ids))
+        own = {video_id: state.entries[video_id] for video_id in mine & state.entries.keys()}
+        leave_part(output.directory, self._shard, key, Part(own, report.failures))
+        whole = gather_parts(output.directory, self._shard.count, key)
+        if whole is None or not claim(output.directory):
             return
-        whole = ExtractionReport(output.name, output.directory, failures=failures)
         if self._own:
-            report.pruned = prune(output.directory, (video.id for video in found.videos))
+            report.pruned = prune(output.directory, ids)
         rest = {} if self._own else others(output.directory, found.videos, output.fingerprint)
-        output.write_manifest({**rest, **_standing(output, found)})
-        whole.write_failures()
+        output.write_manifest({**rest, **whole.entries})
+        ExtractionReport(output.name, output.directory, failures=whole.failures).write_failures()
         clear(output.directory)
 
 
@@ -190,16 +205,6 @@ def _size(path: str) -> int:
         return Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _standing(output: Output, found: FoundVideos) -> dict[str, VideoEntry]:
-    """The entries of all videos whose features are whole, whichever shard made them."""
-    entries = {}
-    for video in found.videos:
-        meta = read_meta(output.directory, video.id)
-        if meta is not None and meta["fingerprint"] == output.fingerprint:
-            entries[video.id] = entry_of(output.directory, video.id, meta)
-    return entries
 
 
 __all__ = ["Extraction", "Run", "Settings"]

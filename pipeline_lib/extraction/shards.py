@@ -4,14 +4,16 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.storage.atomic import write_json
+from pipeline_lib.storage.features import VideoEntry
 
 FOLDER = ".shards"
+_CLAIM = "summing-up"
 # Launchers and the variables in which they tell a process its rank and how many there are.
 _RANKS = (("SLURM_PROCID", "SLURM_NTASKS"), ("RANK", "WORLD_SIZE"))
 Item = TypeVar("Item")
@@ -27,6 +29,19 @@ class Shard:
     def part(self, items: Sequence[Item]) -> list[Item]:
         """This shard's items: every ``count``-th, so that sorted videos spread evenly."""
         return list(items[self.index :: self.count])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one shard did, or several.
+
+    Attributes:
+        entries: Manifest entries of its videos whose features stand.
+        failures: Its rows of the failure table.
+    """
+
+    entries: dict[str, VideoEntry]
+    failures: list[dict[str, str]]
 
 
 def choose_shard(text: str | None, environment: Mapping[str, str] = os.environ) -> Shard:
@@ -60,24 +75,21 @@ def choose_shard(text: str | None, environment: Mapping[str, str] = os.environ) 
     return shard
 
 
-def leave_failures(
-    directory: Path, shard: Shard, key: str, failures: Sequence[Mapping[str, str]]
-) -> None:
-    """Record that this shard is done, and the rows of its failure table.
+def leave_part(directory: Path, shard: Shard, key: str, part: Part) -> None:
+    """Record that this shard is done, and with what.
 
     Args:
         directory: The features directory all shards share.
-        shard: This part.
+        shard: This shard.
         key: Names the videos and settings; shards of another run do not count.
-        failures: Its rows.
+        part: What it did.
     """
-    content = {"key": key, "failures": [dict(row) for row in failures]}
-    write_json(_file(directory, shard), content)
+    write_json(_file(directory, shard), {"key": key, **asdict(part)})
 
 
-def gather_failures(directory: Path, count: int, key: str) -> list[dict[str, str]] | None:
-    """The rows of all ``count`` shards, or ``None`` while one of them is not done."""
-    rows: list[dict[str, str]] = []
+def gather_parts(directory: Path, count: int, key: str) -> Part | None:
+    """What all ``count`` shards did, or ``None`` while one of them is not done."""
+    whole = Part({}, [])
     for index in range(count):
         try:
             content = json.loads(_file(directory, Shard(index, count)).read_text(encoding="utf-8"))
@@ -85,16 +97,32 @@ def gather_failures(directory: Path, count: int, key: str) -> list[dict[str, str
             return None
         if content["key"] != key:
             return None
-        rows += content["failures"]
-    return rows
+        whole.entries.update({k: VideoEntry(**v) for k, v in content["entries"].items()})
+        whole.failures.extend(content["failures"])
+    return whole
+
+
+def claim(directory: Path) -> bool:
+    """Whether this shard sums up: of several that end at the same moment only one may."""
+    try:
+        os.close(os.open(directory / FOLDER / _CLAIM, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except (FileExistsError, FileNotFoundError):
+        return False
+    return True
+
+
+def begin(directory: Path, shard: Shard) -> None:
+    """Forget that this shard was done, or was killed while it summed up."""
+    for path in (_file(directory, shard), directory / FOLDER / _CLAIM):
+        path.unlink(missing_ok=True)
 
 
 def clear(directory: Path) -> None:
-    """Remove what the shards left; another shard that finished at the same moment may do it too."""
+    """Remove what the shards left."""
     folder = directory / FOLDER
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*")):
         path.unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder.is_dir():
         folder.rmdir()
 
 

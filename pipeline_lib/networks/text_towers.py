@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks.mobileclip import MobileClip
 
 
 class Tokenizer(Protocol):
@@ -71,7 +72,42 @@ class TextTower(Protocol):
         """
 
 
-class OpenClipTextTower:
+class _ClipTexts:
+    """What towers do with texts before the network: CLIP's way, whatever the network."""
+
+    context_length: int
+    _tokenizer: Tokenizer
+    # The id a text ends in; None where it is the largest of all ids.
+    _eos_id: int | None = None
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """See :meth:`TextTower.tokenize`."""
+        ids = self._tokenizer(list(texts), context_length=self.context_length + 1)
+        for text, end in zip(texts, self.eot(ids).tolist(), strict=True):
+            if end >= self.context_length:
+                raise ConfigError(
+                    f"Text {text!r} has more than the {self.context_length - 2} tokens that the "
+                    "text tower can read.",
+                    hint="Shorten it; a text is never cut silently.",
+                )
+        return ids[:, : self.context_length]
+
+    def eot(self, ids: Tensor) -> Tensor:
+        """See :meth:`TextTower.eot`."""
+        if self._eos_id is None:
+            return ids.argmax(dim=-1)
+        return (ids == self._eos_id).int().argmax(dim=-1)
+
+    def fragments(self, words: str) -> bool:
+        """See :meth:`TextTower.fragments`; only CLIP's own tokenizer falls back to bytes."""
+        decode = getattr(self._tokenizer, "decode", None)
+        if decode is None:
+            return False
+        ids = self.tokenize([words])
+        return any("\ufffd" in decode([i]) for i in ids[0, 1 : int(self.eot(ids))].tolist())
+
+
+class OpenClipTextTower(_ClipTexts):
     """The text tower of an open_clip ``CLIP`` or ``CustomTextCLIP``; see :class:`TextTower`.
 
     The image tower is not held, so it can be freed.
@@ -114,32 +150,6 @@ class OpenClipTextTower:
         self.weights_sha256 = weights_sha256
         self.device = self._positions.device
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """See :meth:`TextTower.tokenize`."""
-        ids = self._tokenizer(list(texts), context_length=self.context_length + 1)
-        for text, end in zip(texts, self.eot(ids).tolist(), strict=True):
-            if end >= self.context_length:
-                raise ConfigError(
-                    f"Text {text!r} has more than the {self.context_length - 2} tokens that the "
-                    "text tower can read.",
-                    hint="Shorten it; a text is never cut silently.",
-                )
-        return ids[:, : self.context_length]
-
-    def eot(self, ids: Tensor) -> Tensor:
-        """See :meth:`TextTower.eot`."""
-        if self._eos_id is None:
-            return ids.argmax(dim=-1)
-        return (ids == self._eos_id).int().argmax(dim=-1)
-
-    def fragments(self, words: str) -> bool:
-        """See :meth:`TextTower.fragments`; only CLIP's own tokenizer falls back to bytes."""
-        decode = getattr(self._tokenizer, "decode", None)
-        if decode is None:
-            return False
-        ids = self.tokenize([words])
-        return any("\ufffd" in decode([i]) for i in ids[0, 1 : int(self.eot(ids))].tolist())
-
     def embed(self, ids: Tensor) -> Tensor:
         """See :meth:`TextTower.embed`."""
         with torch.no_grad():
@@ -161,6 +171,39 @@ class OpenClipTextTower:
         return (pooled @ self._projection).float()
 
 
+class MobileClipTextTower(_ClipTexts):
+    """The text tower of a MobileCLIP-S0; see :class:`TextTower`.
+
+    The image tower is not held, so it can be freed.
+
+    Args:
+        model: The whole model; it is frozen and put into eval mode.
+        tokenizer: The model's tokenizer.
+        weights_sha256: Hash of the weights.
+    """
+
+    causal = False
+
+    def __init__(self, model: MobileClip, tokenizer: Tokenizer, weights_sha256: str) -> None:
+        model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._encoder = model.text_encoder
+        self.width = self._encoder.shape.width
+        self.dim = self._encoder.shape.dim
+        self.context_length = self._encoder.shape.context_length
+        self.logit_scale = float(model.logit_scale.exp())
+        self.weights_sha256 = weights_sha256
+        self.device = model.logit_scale.device
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """See :meth:`TextTower.embed`."""
+        return self._encoder.embed(ids.to(self.device))
+
+    def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
+        """See :meth:`TextTower.encode`."""
+        return self._encoder.encode(embeddings, eot)
+
+
 def text_tower(model: nn.Module, tokenizer: Tokenizer, *, weights_sha256: str) -> TextTower:
     """The text half of ``model``, frozen.
 
@@ -172,6 +215,8 @@ def text_tower(model: nn.Module, tokenizer: Tokenizer, *, weights_sha256: str) -
     Raises:
         ConfigError: The model's text half cannot be fed embeddings.
     """
+    if isinstance(model, MobileClip):
+        return MobileClipTextTower(model, tokenizer, weights_sha256)
     return OpenClipTextTower(model, tokenizer, weights_sha256)
 
 

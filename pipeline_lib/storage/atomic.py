@@ -1,5 +1,6 @@
 """Writes that either happen whole or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -24,7 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=".", suffix=TEMPORARY_SUFFIX + path.suffix
+        dir=path.parent,
+        prefix=temporary_prefix(path.name),
+        suffix=TEMPORARY_SUFFIX + path.suffix,
     )
     os.close(handle)
     temporary = Path(name)
@@ -36,6 +39,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_prefix(name: str) -> str:
+    """How the temporary files of a file called ``name`` begin: a killed run's can be told by it.
+
+    Of one length, since a long name leaves no room for more.
+    """
+    return f".{hashlib.sha256(name.encode()).hexdigest()[:12]}-"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -26,6 +26,9 @@ _FORMATS = (
     "ivf,obu,h264,hevc,m4v,mjpeg"
 )
 
+# Containers that hold the picture size themselves, so that it is known before decoding.
+_SIZE_IN_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+
 
 def file_url(path: Path) -> str:
     """The name under which FFmpeg opens exactly this file, whatever characters it holds."""
@@ -66,13 +69,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
             raise VideoError(
                 f"{path}: its video codec is unknown to this FFmpeg.", reason="unreadable"
             )
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-            raise VideoError(
-                f"{path}: its header declares pictures of {width} x {height} pixels.",
-                reason="absurd_size",
-                hint="The file is damaged; re-download or re-encode it.",
-            )
+        _check_size(path, container, stream)
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         return stream
     raise VideoError(
@@ -80,6 +77,19 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
         reason="no_video_stream",
         hint="Remove it from the videos folder, or list it under data.exclude.",
     )
+
+
+def _check_size(path: Path, container: InputContainer, stream: VideoStream) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    # FFmpeg forgets a size beyond the limit it was given.
+    forgotten = not (width and height) and container.format.name in _SIZE_IN_HEADER
+    if forgotten or max(width, height) > MAX_SIDE:
+        raise VideoError(
+            f"{path}: declares no picture size that can be decoded (at most {MAX_SIDE} pixels a "
+            f"side, {MAX_PIXELS // 1_000_000} million in all).",
+            reason="absurd_size",
+            hint="The file is damaged, or not meant to be watched; re-download or re-encode it.",
+        )
 
 
 def _words(error: Exception) -> str:

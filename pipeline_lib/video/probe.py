@@ -1,12 +1,11 @@
 """What can be known of a video without decoding it."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import VideoError
+from pipeline_lib.video.announcement import announcement
 from pipeline_lib.video.decoders.pyav import open_pyav
 
 
@@ -26,12 +25,7 @@ def timestamps(path: Path) -> NDArray[np.float64]:
     Raises:
         VideoError: The file cannot be read as a video, or holds no frame.
     """
-    with open_pyav(path) as decoder:
-        times = decoder.packet_times()
-        if times is None:
-            times = [Fraction(frame.pts_s) for frame in decoder]
-    if not times:
-        raise VideoError(f"{path}: the video track holds no frame.", reason="no_frames")
+    times = announcement(path).times
     return np.array([float(time - times[0]) for time in times], dtype=np.float64)
 
 

@@ -2,11 +2,11 @@
 
 Times are seconds since the first presented frame, so 0 is what a player shows first, also in files
 whose container clock starts elsewhere. The frame at t is the last one whose presentation time is
-not after t. Decoding is sequential and keeps one frame back, so memory does not grow with the
-length of the video.
+not after t. One frame is kept back, so memory does not grow with the length of the video.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.errors import DataError, VideoError
 from pipeline_lib.video.decoders import DECODERS
-from pipeline_lib.video.decoders.base import Damage, DecodedFrame, Decoder
+from pipeline_lib.video.decoders.base import Damage, DecodedFrame, Decoder, SparseDecoder, Wanted
 from pipeline_lib.video.frames import Frames
 from pipeline_lib.video.scaling import Resize
 
@@ -59,8 +59,31 @@ class Sample:
         return self.frame.rgb(resize)
 
 
+class _Times(Iterator[float]):
+    """Ascending times that can be looked at before they are taken."""
+
+    def __init__(self, times_s: Iterable[float]) -> None:
+        self._source = iter(times_s)
+        self._taken: list[float] = []
+        self._ahead: deque[float] = deque()
+
+    def __next__(self) -> float:
+        time = self._ahead.popleft() if self._ahead else next(self._source)
+        self._taken = [time]
+        return time
+
+    def until(self, limit_s: float) -> list[float]:
+        """The time that was taken last and all up to ``limit_s`` behind it, which stay."""
+        while not self._ahead or self._ahead[-1] <= limit_s:
+            time = next(self._source, None)
+            if time is None:
+                break
+            self._ahead.append(time)
+        return [time for time in (*self._taken, *self._ahead) if time <= limit_s]
+
+
 class VideoReader:
-    """One sequential pass over one video. Use :func:`open_video`."""
+    """One pass over one video. Use :func:`open_video`."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -103,23 +126,31 @@ class VideoReader:
     def at(self, times_s: Iterable[float]) -> Iterator[Sample]:
         """The frames shown at ascending ``times_s``; past the end that is the last frame.
 
-        Stops decoding once the last time is served.
+        Stops decoding once the last time is served. A decoder that can leaves out frames that are
+        shown at none of them; what those frames would have added to ``errors`` stays unknown.
 
         Raises:
             VideoError: No frame could be decoded (``no_frames``).
         """
-        return self._walk(iter(times_s), stop_at_end=False)
+        times = list(times_s)
+        if isinstance(self._decoder, SparseDecoder):
+            self._decoder.show_only(Wanted(lambda _: times, TIME_TOLERANCE_S, to_end=False))
+        return self._walk(iter(times), stop_at_end=False)
 
     def until_end(self, times_s: Iterable[float]) -> Iterator[Sample]:
         """The frames shown at those ascending ``times_s`` that lie before the end of the video.
 
-        Always decodes to the end, so that ``duration_s`` and ``errors`` are final afterwards;
-        ``times_s`` may be endless.
+        Always goes to the end, so that ``duration_s`` is final afterwards; ``times_s`` may be
+        endless. A decoder that can leaves out frames that are shown at none of the times and that
+        no other frame builds on; what those would have added to ``errors`` stays unknown.
 
         Raises:
             VideoError: No frame could be decoded (``no_frames``).
         """
-        return self._walk(iter(times_s), stop_at_end=True)
+        times = _Times(times_s)
+        if isinstance(self._decoder, SparseDecoder):
+            self._decoder.show_only(Wanted(times.until, TIME_TOLERANCE_S, to_end=True))
+        return self._walk(times, stop_at_end=True)
 
     def _walk(self, times: Iterator[float], stop_at_end: bool) -> Iterator[Sample]:
         number, time = 0, next(times, math.inf)
@@ -152,7 +183,7 @@ class VideoReader:
 
 @contextmanager
 def open_video(path: Path, *, decoder: str = "pyav", threads: int = 0) -> Iterator[VideoReader]:
-    """Open a video for one sequential pass.
+    """Open a video for one pass.
 
     Args:
         path: The file.

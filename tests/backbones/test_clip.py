@@ -1,10 +1,13 @@
+import copy
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from pipeline_lib.backbones.base import Placement
@@ -24,11 +27,16 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture
-def frames():
+def uncut():
     return list(np.random.default_rng(0).integers(0, 256, (7, 32, 40, 3), dtype=np.uint8))
 
 
-def test_features_equal_open_clips_own_path(clip, frames):
+@pytest.fixture
+def frames(clip, uncut):
+    return [clip.resize.cut(frame) for frame in uncut]
+
+
+def test_features_equal_open_clips_own_path(clip, frames, uncut):
     from PIL import Image
 
     from pipeline_lib.runtime.torchvision_ops import import_open_clip
@@ -37,7 +45,7 @@ def test_features_equal_open_clips_own_path(clip, frames):
         import_open_clip().transform.PreprocessCfg(**clip.model.visual.preprocess_cfg), False
     )
     with torch.inference_mode():
-        pixels = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
+        pixels = torch.stack([preprocess(Image.fromarray(frame)) for frame in uncut])
         expected = clip.model.encode_image(pixels).numpy()
     np.testing.assert_allclose(clip.encode(frames), expected, rtol=1e-4, atol=1e-6)
 
@@ -48,8 +56,8 @@ def test_scaling_is_close_to_open_clips(clip):
     blocks = np.random.default_rng(1).integers(0, 256, (9, 16, 3), dtype=np.uint8)
     image = blocks.repeat(20, axis=0).repeat(20, axis=1)
     ours = resize_image(image, clip.resize).astype(int)
-    theirs = np.asarray(Image.fromarray(image).resize((56, 32), Image.Resampling.BICUBIC))
-    assert ours.shape == theirs.shape
+    theirs = np.asarray(Image.fromarray(image).resize((56, 32), Image.Resampling.BICUBIC))[:, 12:44]
+    assert ours.shape == theirs.shape == (32, 32, 3)
     assert np.abs(ours - theirs).mean() < 2
 
 
@@ -136,9 +144,42 @@ def test_a_pickled_checkpoint_that_runs_code_is_refused(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_tower_that_also_gives_tokens(tmp_path, frames):
+    """A CoCa: its pooled feature is the image feature."""
+    content = copy.deepcopy(CONFIG)
+    content["model_cfg"]["custom_text"] = True
+    content["model_cfg"]["vision_cfg"] |= {"attentional_pool": True, "output_tokens": True}
+    content["model_cfg"]["text_cfg"] |= {"embed_cls": True, "output_tokens": True}
+    content["model_cfg"]["multimodal_cfg"] = {"width": 32, "heads": 2, "layers": 1}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    config = ClipConfig(model=f"local-dir:{tmp_path}", weights="untrained")
+    coca = load_clip(config, Placement(batch_size=7))
+    assert coca.dim == 16
+    with torch.inference_mode():
+        pixels = torch.from_numpy(np.stack(frames)).movedim(-1, 1) / 255
+        expected = coca.model.visual((pixels - 0.5) / 0.5)[0]
+    np.testing.assert_allclose(coca.encode(frames), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "missing"),
+    [("roberta-ViT-B-32", "text tower's roberta-base"), ("ViT-B-16-SigLIP", "tokenizer")],
+)
+def test_parts_of_the_hub_without_network(model, missing, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(WeightsError, match=f"Cannot fetch the {missing} of {model}"):
+        load_open_clip(ClipConfig(model=model, weights="untrained"))
+
+
 def test_unsupported_preprocessing_is_refused(tmp_path):
     config = untrained_clip(tmp_path)
-    content = json.loads(json.dumps(CONFIG))
+    content = copy.deepcopy(CONFIG)
     content["preprocess_cfg"]["resize_mode"] = "longest"
     (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="resize_mode 'longest'"):

@@ -14,7 +14,9 @@ Outputs = dict[str, np.ndarray]
 FAMILIES: Registry[Callable[[dict], Outputs]] = Registry(
     "parity family",
     {
+        "coop_mobileclip": "tests.parity.mobileclip:coop_mobileclip",
         "coop_openai_clip": "tests.parity.coop:openai_clip",
+        "mobileclip": "tests.parity.mobileclip:towers",
         "slowfast": "tests.parity.slowfast:slowfast_r50",
     },
 )

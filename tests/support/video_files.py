@@ -70,3 +70,25 @@ def garbage(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(range(256)) * 40)
     return path
+
+
+def textured(path: Path, frames: int, size: tuple[int, int] = (640, 360), **options) -> Path:
+    """A numbered video whose lower part moves, so that its packets are as large as a film's."""
+    width, height = size
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (height // 4, width // 2, 3), dtype=np.uint8)
+    texture = texture.repeat(4, axis=0).repeat(4, axis=1)
+    muxer = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=muxer) as container:
+        stream = container.add_stream("libx264", rate=30, options=options.pop("encoder", {}))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.gop_size = options.pop("gop", 250)
+        for number in range(frames):
+            picture = numbered_frame(number, width, height)
+            left = 3 * number % width
+            picture[96:] = texture[96:height, left : left + width]
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

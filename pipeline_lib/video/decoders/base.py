@@ -1,11 +1,11 @@
 """What a decoder offers to the reader, and the checks all of them share."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,8 +75,33 @@ class Decoder(Protocol):
         """All presented frames in presentation order, each with a later time than the last."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which frames are asked for.
+
+    Attributes:
+        times_until: All ascending times up to a given one, in seconds since the first presented
+            frame.
+        tolerance_s: A frame this little after a time still counts as shown at it.
+        to_end: The last frame is wanted whatever the times are, and on the way to it only frames
+            that no other one builds on may be left out: damage anywhere else has to be met.
+    """
+
+    times_until: Callable[[float], Sequence[float]]
+    tolerance_s: float
+    to_end: bool
+
+
+@runtime_checkable
+class SparseDecoder(Decoder, Protocol):
+    """A decoder that can leave out frames nobody asks for."""
+
+    def show_only(self, wanted: Wanted) -> None:
+        """Before iterating: frames that are shown at none of the wanted times may be left out."""
+
+
 class OpenDecoder(Protocol):
-    """Opens a video for one sequential pass; ``threads`` 0 lets the decoder choose."""
+    """Opens a video for one pass; ``threads`` 0 lets the decoder choose."""
 
     def __call__(self, path: Path, threads: int = 0) -> AbstractContextManager[Decoder]:
         """Raises VideoError where the file is missing, empty or no video."""

@@ -3,7 +3,9 @@
 import heapq
 
 # In these codecs every packet is one shown frame, so a packet without a frame is a lost frame.
-_ONE_FRAME_A_PACKET = frozenset("h264 hevc vp9 av1 mpeg2video mpeg1video mjpeg prores".split())
+_ONE_FRAME_A_PACKET = frozenset(
+    {"h264", "hevc", "vp9", "av1", "mpeg1video", "mpeg2video", "mjpeg", "prores"}
+)
 
 # A broadcast is cut anywhere: its last packet may be half there. That shows as at most so many
 # faults, among at most so many frames (reordering shows later frames first).
@@ -32,6 +34,7 @@ class Health:
         self._shown_since = 0
         self._waiting: list[int] = []
         self._first_key: int | None = None
+        self._explained = 0
         self._started = False
         self._interlaced = False
 
@@ -46,17 +49,19 @@ class Health:
         if not self._counts_losses or pts is None:
             return
         if self._first_key is None:
-            if not key:
-                return
+            if self._broadcast and not key:
+                return  # other files start with a key frame, though damage may hide that it is one
             self._first_key = pts
         heapq.heappush(self._waiting, pts)
 
-    def failed(self, pts: int | None = None) -> None:
-        """A packet could not be read or decoded, or its frame is shown at no time of its own."""
+    def unreadable(self) -> None:
+        """The container could not be read on at some place."""
         self._fault(1)
-        if pts in self._waiting:  # a loss already counted
-            self._waiting.remove(pts)
-            heapq.heapify(self._waiting)
+
+    def failed(self) -> None:
+        """A packet could not be decoded, or its frame is shown at no time of its own."""
+        self._fault(1)
+        self._explained += 1
 
     def shown(self, pts: int, *, corrupt: bool, interlaced: bool) -> int:
         """A frame came out.
@@ -77,13 +82,23 @@ class Health:
         self._interlaced = interlaced
         if not corrupt:
             self._clean_frame()
-        self._fault(corrupt + max(0, len(lost) - interlaced))
+        self._fault(corrupt)
+        self._lose(len(lost))
         return min(lost, default=pts)
 
     def ended(self) -> None:
         """The decoder is drained; what still waits is lost."""
-        self._fault(max(0, len(self._waiting) - self._interlaced))
+        self._lose(len(self._waiting))
         self._waiting.clear()
+        if not self._started:  # no clean frame at all is no cut
+            self._confirmed += self._recent
+            self._recent = 0
+
+    def _lose(self, count: int) -> None:
+        """``count`` packets gave no frame; failures reported before explain as many."""
+        unexplained = max(0, count - self._interlaced - self._explained)
+        self._explained = max(0, self._explained - count)
+        self._fault(unexplained)
 
     def _clean_frame(self) -> None:
         if self._broadcast and not self._started:

@@ -1,8 +1,4 @@
-"""Sequential decoding with PyAV (FFmpeg's libraries), tolerant of corrupt packets.
-
-Packets are decoded one by one, so that a corrupt one costs itself and not the rest of the file:
-this recovers what the ffmpeg command line recovers, with the right timestamps.
-"""
+"""The default decoder: PyAV (FFmpeg's libraries)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +8,26 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import VideoError
-from pipeline_lib.video.decoders.base import Damage, check_file
+from pipeline_lib.video.container import open_container
+from pipeline_lib.video.decoders.base import Damage, Wanted
+from pipeline_lib.video.decoders.health import Health
+from pipeline_lib.video.decoders.pyav_sparse import (
+    UnlikeItsIndexError,
+    shown_numbers,
+    sparse_frames,
+    worth_a_look,
+)
+from pipeline_lib.video.decoders.pyav_stream import TrackReader
 from pipeline_lib.video.scaling import Resize, to_rgb
+from pipeline_lib.video.structure import broken_layout
 
-# A demuxer that fails this often in a row makes no progress any more.
-_MAX_DEMUX_ERRORS = 16
+# Containers whose header or last packets tell how long the track is, independently of what can be
+# decoded. Where much less was shown, the rest is missing.
+_KNOWN_LENGTH = frozenset({"avi", "mpegts"})
+_MISSING_S, _MISSING_SHARE = 2.0, 0.05
 
 
 @dataclass
@@ -40,38 +44,52 @@ class PyAvFrame:
     pts_s: float
     source_index: int
 
+    @property
+    def turns(self) -> int:
+        """Quarter turns counter-clockwise that bring the picture upright."""
+        return round(self.raw.rotation / 90) % 4
+
     def rgb(self, resize: Resize | None) -> NDArray[np.uint8]:
         """uint8 [H, W, 3], upright, contiguous."""
-        return to_rgb(self.raw, resize, round(self.raw.rotation / 90) % 4)
+        return to_rgb(self.raw, resize, self.turns)
 
 
 class PyAvDecoder:
     """One open video. Use :func:`open_pyav`.
 
     Attributes:
-        errors: Packets skipped so far because they could not be decoded.
-        frames: Frames presented so far.
+        frames: Frames presented so far, those left out included.
         start_s: Container time of the first presented frame; ``None`` before it.
     """
 
-    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, path: Path, track: TrackReader) -> None:
         self.path = path
         self.version = f"PyAV {av.__version__}"
-        self.errors = 0
         self.frames = 0
         self.start_s: float | None = None
-        self._container = container
-        self._stream = stream
-        self._time_base = Fraction(stream.time_base or Fraction(1, 1_000_000))
-        self._start: Fraction | None = None
+        self._track = track
+        self._layout = broken_layout(path, track.container.format.name)
+        self._health = self._new_health()
+        self._start = 0
         self._end = Fraction(0)
+        self._short_by_s = 0.0
+        self._wanted: Wanted | None = None
+
+    @property
+    def errors(self) -> int:
+        """Packets that gave no frame so far, and frames that came out damaged."""
+        return self._health.errors
 
     @property
     def damage(self) -> Damage | None:
         """What has been found wrong so far; ``None`` for a sound video."""
-        if not self.errors:
-            return None
-        return Damage("corrupt", f"{self.errors} packets could not be decoded")
+        if self._layout:
+            return Damage(*self._layout)
+        if self._short_by_s:
+            return Damage("truncated", f"its last {self._short_by_s:.1f} s are missing")
+        if self.errors:
+            return Damage("corrupt", f"{self.errors} packets or frames are damaged")
+        return None
 
     @property
     def duration_s(self) -> float:
@@ -86,124 +104,107 @@ class PyAvDecoder:
     @property
     def declared_fps(self) -> float | None:
         """Average frames per second as the container's header has it."""
-        return float(self._stream.average_rate) if self._stream.average_rate else None
+        rate = self._track.stream.average_rate
+        return float(rate) if rate else None
+
+    def show_only(self, wanted: Wanted) -> None:
+        """Allow frames to be left out that are shown at none of the wanted times."""
+        self._wanted = wanted
 
     def __iter__(self) -> Iterator[PyAvFrame]:
-        previous = None
-        for raw in self._decode():
-            if raw.pts is None:
-                self.errors += 1
-                continue
-            pts = raw.pts * self._time_base
-            if previous is not None and pts <= previous:
-                self.errors += 1  # a frame that is shown at no time of its own
-                continue
-            if self._start is None:
-                self._start, self.start_s = pts, float(pts)
-            self._end = pts - self._start + self._length(raw, pts, previous)
-            previous = pts
-            yield PyAvFrame(raw, float(pts - self._start), self.frames)
-            self.frames += 1
-
-    def packet_times(self) -> list[Fraction] | None:
-        """Container times of all presented frames, ascending, without decoding; rewinds after.
-
-        Returns:
-            ``None`` where the container stores no presentation times.
-        """
-        times: set[Fraction] = set()
-        complete = True
-        for packet in self._packets():
-            if packet.is_discard:
-                continue
-            if packet.pts is None:
-                complete = False
-                break
-            times.add(packet.pts * packet.time_base)
-        self._container.seek(0)
-        self.errors = 0
-        return sorted(times) if complete else None
-
-    def _length(self, raw: VideoFrame, pts: Fraction, previous: Fraction | None) -> Fraction:
-        if raw.duration:
-            return raw.duration * self._time_base
-        if self._stream.average_rate:
-            return 1 / Fraction(self._stream.average_rate)
-        return pts - previous if previous is not None else Fraction(0)
-
-    def _decode(self) -> Iterator[VideoFrame]:
-        for packet in self._packets():
-            yield from self._frames_of(packet)
-        yield from self._frames_of(None)
-
-    def _packets(self) -> Iterator[av.Packet]:
-        failures = 0
-        while failures < _MAX_DEMUX_ERRORS:
-            try:
-                for packet in self._container.demux(self._stream):
-                    failures = 0
-                    if packet.size:
-                        yield packet
-                return
-            except av.error.EOFError:
-                return
-            except av.error.FFmpegError:
-                self.errors += 1
-                failures += 1
-
-    def _frames_of(self, packet: av.Packet | None) -> list[VideoFrame]:
+        done = 0
         try:
-            return self._stream.codec_context.decode(packet)
-        except av.error.EOFError:
-            return []
-        except av.error.FFmpegError:
-            self.errors += 1
-            return []
+            for frame in self._sparse():
+                yield frame
+                done = frame.source_index + 1
+        except UnlikeItsIndexError:
+            self._track.rewind()
+        else:
+            if done:
+                return
+        for frame in self._sequential():
+            if frame.source_index >= done:
+                yield frame
+
+    def _new_health(self) -> Health:
+        broadcast = self._track.container.format.name == "mpegts"
+        return Health("" if self._track.by_dts else self._track.codec, broadcast)
+
+    def _sparse(self) -> Iterator[PyAvFrame]:
+        """The frames shown at the wanted times; none where a sequential pass is as good."""
+        wanted = self._wanted
+        if wanted is None or self._layout or not worth_a_look(self._track, wanted):
+            return
+        index = self._track.index()
+        if index is None or not index.sound:
+            return
+        base = self._track.time_base
+        numbers = shown_numbers(index, base, wanted)
+        for number, raw in sparse_frames(self._track, index, numbers, seek=not wanted.to_end):
+            if self.start_s is None:
+                self._start, self.start_s = index.times[0], float(index.times[0] * base)
+            previous = index.times[number - 1] if number else None
+            yield self._present(raw, index.times[number], number, previous)
+        if wanted.to_end:
+            self._note_missing_end()
+
+    def _sequential(self) -> Iterator[PyAvFrame]:
+        previous, number = None, 0
+        for raw in self._raw_frames():
+            pts = self._track.shown_at(raw, previous)
+            if pts is None or (previous is not None and pts <= previous):
+                self._health.failed()  # a frame that is shown at no time of its own
+                continue
+            first = self._health.shown(pts, corrupt=raw.is_corrupt, interlaced=raw.interlaced_frame)
+            if previous is None:
+                self._start, self.start_s = first, float(first * self._track.time_base)
+            yield self._present(raw, pts, number, previous)
+            previous, number = pts, number + 1
+        self._note_missing_end()
+
+    def _raw_frames(self) -> Iterator[VideoFrame]:
+        health = self._health
+        for packet in self._track.packets(health.unreadable):
+            if not packet.is_discard:
+                health.sent(packet.pts, packet.is_keyframe)
+            yield from self._track.decode(packet, health.failed)
+        yield from self._track.decode(None, health.failed)
+        health.ended()
+
+    def _present(self, raw: VideoFrame, pts: int, number: int, previous: int | None) -> PyAvFrame:
+        base = self._track.time_base
+        length = base * raw.duration if raw.duration else Fraction(0)
+        if not length and self._track.stream.average_rate:
+            length = 1 / Fraction(self._track.stream.average_rate)
+        if not length and previous is not None:
+            length = (pts - previous) * base
+        self._end = max(self._end, (pts - self._start) * base + length)
+        self.frames = max(self.frames, number + 1)
+        return PyAvFrame(raw, float((pts - self._start) * base), number)
+
+    def _note_missing_end(self) -> None:
+        stream, container = self._track.stream, self._track.container
+        if container.format.name not in _KNOWN_LENGTH or not stream.duration:
+            return
+        base = self._track.time_base
+        declared = ((stream.start_time or 0) + stream.duration - self._start) * base
+        if declared - self._end > max(_MISSING_S, _MISSING_SHARE * declared):
+            self._short_by_s = float(declared - self._end)
 
 
 @contextmanager
 def open_pyav(path: Path, threads: int = 0) -> Iterator[PyAvDecoder]:
-    """Open a video for one sequential pass.
+    """Open a video for one pass.
 
     Args:
         path: The file.
         threads: Decoding threads; 0 lets FFmpeg choose.
 
     Raises:
-        VideoError: The file is missing, empty, no video container, or has no video track
-            (cover art is no video track); ``reason`` says which.
+        VideoError: The file is missing, empty, no video container, has no video track (cover art
+            is no video track), or declares an absurd picture size; ``reason`` says which.
     """
-    check_file(path)
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(
-            f"{path}: not a readable video ({_words(error)}).",
-            reason="unreadable",
-            hint="Check that it plays; re-download or re-encode it.",
-        ) from None
-    with container:
-        stream = _video_stream(path, container)
+    with open_container(path) as (container, stream):
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        yield PyAvDecoder(path, container, stream)
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise VideoError(
-                    f"{path}: its video codec is unknown to this FFmpeg.", reason="unreadable"
-                )
-            return stream
-    raise VideoError(
-        f"{path}: has no video track.",
-        reason="no_video_stream",
-        hint="Remove it from the videos folder, or list it under data.exclude.",
-    )
-
-
-def _words(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text.strip().rstrip(".")
+        yield PyAvDecoder(path, TrackReader(container, stream))
