@@ -77,7 +77,8 @@ class ClipConfig:
 
     Attributes:
         model: An open_clip architecture (``ViT-B-32-quickgelu``), ``hf-hub:org/name`` or
-            ``local-dir:path``.
+            ``local-dir:path`` in open_clip's format, or a CLIPModel of transformers:
+            ``transformers:org/name`` or ``local-dir:path``.
         weights: A pretrained tag (``openai``), a checkpoint path, ``untrained`` for random
             weights made from ``seed``, or null where ``model`` brings its own.
         seed: Seed of untrained weights; ignored otherwise.
@@ -127,9 +128,8 @@ class DinoV2Config:
     """One DINOv2 image network, its class token.
 
     Attributes:
-        model: ``small``, ``base``, ``large``; a hub id or folder in transformers' format is
-            given as ``weights``.
-        weights: ``facebook`` (published), a folder, or ``untrained``.
+        model: ``small``, ``base`` or ``large``.
+        weights: ``facebook`` (published), a folder in transformers' format, or ``untrained``.
         seed: Seed of untrained weights; ignored otherwise.
     """
 

@@ -11,7 +11,8 @@ from typing import TypeAlias, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.backends import mkldnn
+
+from pipeline_lib.networks import onednn
 
 Kernel: TypeAlias = tuple[int, int]
 # Weight and bias of a convolution, in fp64: sums of branches lose nothing on the way.
@@ -55,9 +56,7 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, H / stride, W / stride]."""
-        plain = x.device.type != "cpu" or x.dtype != torch.float32 or not mkldnn.is_available()
-        # Whoever traces the network (another engine) does not know oneDNN's operator.
-        if plain or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        if not onednn.applies(x):
             return super().forward(x)
         padding = cast(Kernel, self.padding)
         return torch.mkldnn_convolution(

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.backends import mkldnn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks import onednn
 
 FRAMES = 32
 # Every alpha-th frame reaches the slow pathway.
@@ -226,7 +226,7 @@ class _Conv(nn.Conv3d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or not mkldnn.is_available():
+        if not onednn.applies(x):
             return super().forward(x)
         padding = cast(tuple[int, ...], self.padding)
         return torch.mkldnn_convolution(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline_lib.errors import VideoError
-from pipeline_lib.video.container import open_container
 from pipeline_lib.video.decoders.base import Damage
 from pipeline_lib.video.decoders.pyav import PyAvDecoder, PyAvFrame
 from pipeline_lib.video.decoders.pyav_stream import PacketIndex, TrackReader
@@ -83,8 +82,7 @@ def announcement(path: Path) -> Announcement:
     Raises:
         VideoError: The file cannot be read as a video, or holds no frame.
     """
-    with open_container(path) as (container, stream):
-        track = TrackReader(container, stream)
+    with TrackReader(path) as track:
         index = track.index()
         decoder = PyAvDecoder(path, track)
         frames = iter(decoder)
@@ -100,16 +98,16 @@ def announcement(path: Path) -> Announcement:
         if not track.by_dts:
             # Open groups at a cut: packets before the first frame that can be shown at all.
             times = [time for time in times if float(time) >= float(start)]
-        base, rate = track.time_base, stream.average_rate
+        base, rate = track.time_base, track.stream.average_rate
         length = index.last_length * base if index else Fraction(0)
         return Announcement(
             path=path,
             times=times,
             last_length=length or (1 / Fraction(rate) if rate else Fraction(0)),
             tick_s=float(base),
-            container=container.format.name,
+            container=track.container.format.name,
             codec=track.codec,
-            stream=stream.index,
+            stream=track.stream.index,
             width=first.raw.width,
             height=first.raw.height,
             interlaced=first.raw.interlaced_frame,

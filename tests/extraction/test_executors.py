@@ -194,6 +194,3 @@ def test_ray_that_is_not_installed(folder, config, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="needs the package ray") as caught:
         extract(config, folder, tmp_path, executor="ray")
     assert "pip install 'clipline[ray]'" in caught.value.hint
-
-
-

@@ -6,6 +6,8 @@ import pytest
 from tests.parity.golden import fill
 from tests.parity.runner import FAMILIES, outputs
 
+# The family is held to what its network reaches in fp32.
+LARGEST_ERROR = {"slowfast": 1e-5}
 CASES = sorted(
     path.stem for path in fill.HERE.glob("*.json") if fill.manifest(path.stem)["family"] in FAMILIES
 )
@@ -13,14 +15,14 @@ CASES = sorted(
 
 @pytest.mark.parametrize("name", CASES)
 def test_outputs_equal_the_published_network(name):
-    expected = fill.expected(name)
-    made = outputs(fill.manifest(name))
+    expected, case = fill.expected(name), fill.manifest(name)
+    made, largest = outputs(case), LARGEST_ERROR.get(case["family"], 1e-4)
     assert sorted(made) == sorted(expected)
     for key, wanted in expected.items():
         assert made[key].shape == wanted.shape, key
         assert made[key].dtype == wanted.dtype, key
         error = np.abs(made[key] - wanted).max() / np.abs(wanted).max()
-        assert error <= 1e-4, f"{key}: relative error {error:.2e}"
+        assert error <= largest, f"{key}: relative error {error:.2e}"
 
 
 def test_other_sizes_of_a_published_clip():

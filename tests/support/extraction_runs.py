@@ -77,9 +77,7 @@ def sound_only(path: Path) -> Path:
     return path
 
 
-def load(
-    config: ExtractConfig, out: Path, names: tuple[str, ...] = ("clip",), **runtime
-) -> Run:
+def load(config: ExtractConfig, out: Path, names: tuple[str, ...] = ("clip",), **runtime) -> Run:
     """The networks of a run into ``out / name``; ``runtime`` are fields of ``RuntimeConfig``."""
     settings = Settings(names, config, RuntimeConfig(**runtime), out)
     return Run(settings, settings.load_outputs())
@@ -118,7 +116,7 @@ def start_cli(*arguments: object, cwd: Path, **environment: str) -> subprocess.P
         [sys.executable, "-c", "from stages.cli import main; main()", *map(str, arguments)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         env={
-            **os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT), **os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1",
             **environment,
         },
     )  # fmt: skip

@@ -11,7 +11,6 @@ from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.storage.features import (
     ClipRows,
     Manifest,
-    VideoEntry,
     write_features,
     write_manifest,
 )
@@ -107,8 +106,11 @@ def write_feature_folder(
         rows = (signal * centre + rng.normal(size=(ROWS, dim))).astype(np.float32)
         empty = np.zeros(0)
         clips = ClipRows(rows[:0], empty, empty, empty.astype(np.int64), empty.astype(np.float32))
-        write_features(directory, video, rows, clips, {"rows": ROWS, "dim": dim, "clips": 0})
-        entries[video] = VideoEntry("", ROWS, 0, float(ROWS), 0)
+        meta = {
+            "source_sha256": "", "rows": ROWS, "dim": dim, "clips": 0,
+            "duration_s": float(ROWS), "decode_errors": 0,
+        }  # fmt: skip
+        entries[video] = write_features(directory, video, rows, clips, meta)
     write_manifest(
         directory,
         Manifest("clip", "print", "model", weights_sha256, trained, dim, 1.0, entries),

@@ -16,19 +16,21 @@ from tests.video.conformance import available
 OTHERS = [d for d in DECODERS if d not in ("pyav", "ffmpeg") and available(d)]
 
 
-@pytest.mark.parametrize(("decoder", "module"), [("opencv", "cv2"), ("decord", "decord")])
-def test_a_missing_library_is_named_with_its_remedy(tmp_path, monkeypatch, decoder, module):
+@pytest.mark.parametrize(
+    ("decoder", "module", "package"),
+    [
+        ("opencv", "cv2", "opencv-python-headless"),
+        ("decord", "decord", "decord"),
+        ("torchcodec", "torchcodec", "torchcodec"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_remedy(
+    tmp_path, monkeypatch, decoder, module, package
+):
     path = constant_rate(tmp_path / "a.mp4", 3)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=f"decoder {module}: .*\n.*pip install {module[:2]}"):
+    with pytest.raises(ConfigError, match=f"decoder {module}: .*\n.*pip install {package}"):
         read_frames(path, [0.0], decoder=decoder)
-
-
-def test_a_missing_torchcodec_is_named_with_its_remedy(tmp_path, monkeypatch):
-    path = constant_rate(tmp_path / "a.mp4", 3)
-    monkeypatch.setitem(sys.modules, "torchcodec", None)
-    with pytest.raises(ConfigError, match="pip install torchcodec"):
-        read_frames(path, [0.0], decoder="torchcodec")
 
 
 def test_a_missing_ffmpeg_is_said(tmp_path, monkeypatch):

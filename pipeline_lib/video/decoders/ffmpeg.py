@@ -134,8 +134,8 @@ class FfmpegDecoder:
             if number is None:
                 continue
             raw.color_range, raw.colorspace = announced.color_range, announced.colorspace
-            yield FfmpegFrame(raw, announced.turns, announced.pts_s(number), self.frames)
             self.frames += 1
+            yield FfmpegFrame(raw, announced.turns, announced.pts_s(number), self.frames - 1)
         self._reached = len(announced.times)
 
     def _find(self, time: Fraction) -> int | None:

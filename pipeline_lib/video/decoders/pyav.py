@@ -11,7 +11,6 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from pipeline_lib.video.container import open_container
 from pipeline_lib.video.decoders.base import Damage, Wanted
 from pipeline_lib.video.decoders.health import Health
 from pipeline_lib.video.decoders.pyav_sparse import (
@@ -204,7 +203,5 @@ def open_pyav(path: Path, threads: int = 0) -> Iterator[PyAvDecoder]:
         VideoError: The file is missing, empty, no video container, has no video track (cover art
             is no video track), or declares an absurd picture size; ``reason`` says which.
     """
-    with open_container(path) as (container, stream):
-        stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        yield PyAvDecoder(path, TrackReader(container, stream))
+    with TrackReader(path, threads) as track:
+        yield PyAvDecoder(path, track)

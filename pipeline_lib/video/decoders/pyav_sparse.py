@@ -123,7 +123,7 @@ def _checked(
             if reached < 0 and raw.pts < key.pts:
                 continue  # shown before the key frame, and not decodable from it
             number = bisect_left(index.times, raw.pts, lo=reached + 1)
-            if number > expected or index.times[number] != raw.pts:
+            if number > expected or index.times[number : number + 1] != (raw.pts,):
                 _refuse()
             if number == expected:
                 expected = next(waiting, len(index.times) - 1)

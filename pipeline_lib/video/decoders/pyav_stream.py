@@ -5,14 +5,16 @@ this recovers what the ffmpeg command line recovers, with the right timestamps.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+
+from pipeline_lib.video.container import open_container
 
 # A demuxer that fails this often in a row makes no progress any more.
 _MAX_DEMUX_ERRORS = 16
@@ -20,7 +22,6 @@ _MAX_DEMUX_ERRORS = 16
 # AVI stores decoding times only. FFmpeg derives presentation times from them for MPEG-4, whose
 # headers tell the order; for these codecs what it makes up is wrong as soon as frames reorder.
 _AVI_WITHOUT_ORDER = frozenset({"h264", "hevc"})
-
 
 # A stream of these marks pictures that no other one may refer to, whatever comes after. (The like
 # mark of HEVC only speaks of its own temporal layer.)
@@ -53,20 +54,33 @@ class PacketIndex:
 
 
 class TrackReader:
-    """Reads one track from where its container stands.
+    """One open video track; a context that closes it.
+
+    Args:
+        path: The file.
+        threads: Decoding threads; 0 lets FFmpeg choose.
 
     Attributes:
+        container: The open file.
+        stream: Its video track.
         time_base: Seconds in a tick.
         codec: FFmpeg's name of the format, whichever library decodes it.
         by_dts: Frames are shown at decoding times, because the container has no others.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.container = container
-        self.stream = stream
-        self.codec = stream.codec_context.codec.canonical_name
-        self.time_base = Fraction(stream.time_base or Fraction(1, 1_000_000))
-        self.by_dts = container.format.name == "avi" and self.codec in _AVI_WITHOUT_ORDER
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self._path, self._threads = path, threads
+        self._opened = ExitStack()
+        self._open()
+        self.codec = self.stream.codec_context.codec.canonical_name
+        self.time_base = Fraction(self.stream.time_base or Fraction(1, 1_000_000))
+        self.by_dts = self.container.format.name == "avi" and self.codec in _AVI_WITHOUT_ORDER
+
+    def __enter__(self) -> "TrackReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     @property
     def can_skip(self) -> bool:
@@ -74,9 +88,18 @@ class TrackReader:
         return self.codec in _NEVER_BUILT_ON
 
     def rewind(self) -> None:
-        """Back to the first packet, with every frame decoded again."""
-        self.skip_unless(True)
-        self.container.seek(0)
+        """Back to the first packet, with every frame decoded again.
+
+        Opened anew, because a seek to the start fails, or ends elsewhere, in damaged files.
+        """
+        self._opened.close()
+        self._open()
+
+    def _open(self) -> None:
+        opened = self._opened.enter_context(open_container(self._path))
+        self.container, self.stream = opened
+        self.stream.codec_context.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = self._threads
 
     def skip_unless(self, needed: bool) -> None:
         """Leave out the next packet's frame unless it is needed here, or by another frame."""
@@ -142,6 +165,6 @@ class TrackReader:
                     last, last_length = time, packet.duration or 0
         self.rewind()
         shown = tuple(sorted(set(times)))
-        odd.append(len(shown) != len(times))
+        odd.append(not times or len(shown) != len(times))
         ascending = all(a.pts < b.pts and a.dts < b.dts for a, b in pairwise(keys))
         return PacketIndex(shown, tuple(keys), last_length, ascending and not any(odd))
