@@ -1,6 +1,7 @@
 """What every command shares: one clear message and an exit code for an error; logs on stderr."""
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -53,6 +54,9 @@ def run(app: typer.Typer) -> None:
         traceback.print_exc()
         _stderr.print("[bold red]This is a bug in Clipline[/], not in your data; please report it.")
         sys.exit(EXIT_BUG)
+    finally:
+        # The interpreter's last collection walks through all of torch, more than a second long.
+        gc.freeze()
 
 
 def _log_to_stderr() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.readme_table import with_table
 from stages.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +83,8 @@ def test_commands_and_targets_exist():
         assert command in COMMANDS
     for path in re.findall(r"\]\(([\w./]+)\)", README):
         assert (ROOT / path).exists()
+
+
+def test_the_table_of_benchmarks_is_what_was_measured():
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    assert with_table(README, results) == README

@@ -145,13 +145,18 @@ class Backbone(ABC):
 
     def _embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            # Channels move to the front by strides alone: convolutions get channels-last memory.
-            moved = to_device(pixels, self.device).movedim(-1, 1)
-            shape = (1, 3) + (1,) * (moved.ndim - 2)
-            normalised = (moved.float() - self._mean.view(shape)) / self._std.view(shape)
-            features = self.forward(normalised.to(self.dtype))
+            features = self.forward(self._normalised(to_device(pixels, self.device)))
             array: NDArray[np.float32] = features.float().cpu().numpy()
         return array
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels [B, …, H, W, 3] to [B, 3, …, H, W], by strides alone: channels-last memory."""
+        out = torch.empty(pixels.shape, dtype=self.dtype, device=self.device)
+        # On the CPU sample by sample: a whole batch in fp32 is the largest array there would be.
+        parts = zip(out, pixels, strict=True) if self.device.type == "cpu" else [(out, pixels)]
+        for part, sample in parts:
+            part.copy_(sample.float().sub_(self._mean).div_(self._std))
+        return out.movedim(-1, 1)
 
     @abstractmethod
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

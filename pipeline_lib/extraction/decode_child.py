@@ -86,10 +86,12 @@ def _beat(alive: Alive, done: threading.Event, sender: _Sender) -> None:
         last = now
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """A killed parent must not leave a decoder behind, not even a hung one."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()  # it was killed before it was asked for
 
 
 def _limit_memory(limit: int) -> None:
@@ -100,8 +102,8 @@ def _limit_memory(limit: int) -> None:
 
 
 def main() -> None:
-    """Serve jobs until stdin ends; ``argv[1]`` is the limit of the address space in bytes."""
-    _die_with_parent()
+    """Serve jobs until stdin ends; arguments: bytes of address space, the parent's process id."""
+    _die_with_parent(int(sys.argv[2]))
     _limit_memory(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     # Decoding libraries print; nothing of that may get between the messages.

@@ -28,7 +28,7 @@ from pipeline_lib.extraction.decode import (
 )
 
 # Frames decoded ahead of the models, over all processes: a few batches.
-_AHEAD = 128
+_AHEAD = 64
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _MEMORY_LIMIT = 16 << 30
@@ -93,7 +93,7 @@ class _Child:
     def _start(self) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", child.__name__, str(_MEMORY_LIMIT)],
+            [sys.executable, "-m", child.__name__, str(_MEMORY_LIMIT), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

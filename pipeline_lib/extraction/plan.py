@@ -42,18 +42,18 @@ class Plan:
 
 def make_plan(
     directory: Path,
+    sizes: Sizes,
     videos: Sequence[VideoFile],
     fingerprint: str,
     hashes: HashCache,
     progress: Progress = SILENT,
 ) -> Plan:
-    """Compare the wanted videos with what stands in ``directory``.
+    """Compare the wanted videos with the files of ``directory``, whose ``sizes`` were scanned.
 
     The files are the truth, not the manifest. What the manifest describes is only looked at for
     its size; what it does not know, after a kill, is opened. A video is read only where it has
     features and its hash is not known: a new one is hashed while it is decoded.
     """
-    sizes = scan(directory)
     known = _known(directory, fingerprint) if sizes else {}
     todo, done = set(), {}
     with progress.task("checking videos", len(videos)) as advance:
@@ -82,8 +82,8 @@ def scan(directory: Path) -> dict[str, int]:
     return sizes
 
 
-def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
-    """Remove every feature that is not of a wanted video; the directory belongs to this stage.
+def prune(directory: Path, sizes: Sizes, wanted: Iterable[str]) -> list[str]:
+    """Remove every file that is not of a wanted video; the directory belongs to this stage.
 
     Returns:
         The ids that were removed, sorted.
@@ -91,7 +91,7 @@ def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
     keep = {MANIFEST, FAILURES}
     keep.update(f"{video_id}{suffix}" for video_id in wanted for suffix in SUFFIXES)
     stale = set()
-    for relative in sorted(scan(directory).keys() - keep):
+    for relative in sorted(sizes.keys() - keep):
         stem, suffix = os.path.splitext(relative)  # noqa: PTH122  # an id keeps its dots
         name = relative.rsplit("/", 1)[-1]
         if relative.startswith(f"{FOLDER}/"):
@@ -99,20 +99,22 @@ def prune(directory: Path, wanted: Iterable[str]) -> list[str]:
         if suffix in SUFFIXES and not name.startswith("."):
             stale.add(stem)
         else:
-            (directory / relative).unlink()  # a temporary file of a killed run
+            # A temporary file of a killed run.
+            (directory / relative).unlink(missing_ok=True)
     for video_id in stale:
         remove_features(directory, video_id)
     return sorted(stale)
 
 
-def remove_leftovers(directory: Path, files: Iterable[str]) -> None:
+def remove_leftovers(directory: Path, sizes: Sizes, files: Iterable[str]) -> None:
     """Remove what killed runs left of ``files``, which nobody else writes now.
 
     Args:
         directory: The features directory.
+        sizes: Its files.
         files: Relative paths with forward slashes.
     """
-    left = [path for path in scan(directory) if TEMPORARY_SUFFIX in path.rsplit("/", 1)[-1]]
+    left = [path for path in sizes if TEMPORARY_SUFFIX in path.rsplit("/", 1)[-1]]
     if not left:
         return
     ours = set()
@@ -122,10 +124,12 @@ def remove_leftovers(directory: Path, files: Iterable[str]) -> None:
     for path in left:
         folder, slash, name = path.rpartition("/")
         if f"{folder}{slash}{name.partition('-')[0]}-" in ours:
-            (directory / path).unlink()
+            (directory / path).unlink(missing_ok=True)
 
 
-def others(directory: Path, videos: Sequence[VideoFile], fingerprint: str) -> dict[str, VideoEntry]:
+def others(
+    directory: Path, sizes: Sizes, videos: Sequence[VideoFile], fingerprint: str
+) -> dict[str, VideoEntry]:
     """Manifest entries of videos outside this run, when features are added to a directory.
 
     Raises:
@@ -143,7 +147,6 @@ def others(directory: Path, videos: Sequence[VideoFile], fingerprint: str) -> di
             f"or weights ({manifest.weights_id}).",
             hint="Choose another --out, or delete that directory.",
         )
-    sizes = scan(directory)
     return {key: entry for key, entry in rest.items() if _whole(key, entry, sizes)}
 
 

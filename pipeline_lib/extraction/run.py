@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,14 @@ from pipeline_lib.extraction.engine import Outcome, Work
 from pipeline_lib.extraction.executors import EXECUTORS, Run
 from pipeline_lib.extraction.executors.base import Settings
 from pipeline_lib.extraction.output import Output
-from pipeline_lib.extraction.plan import FAILURES, make_plan, others, prune, remove_leftovers
+from pipeline_lib.extraction.plan import (
+    FAILURES,
+    make_plan,
+    others,
+    prune,
+    remove_leftovers,
+    scan,
+)
 from pipeline_lib.extraction.report import ExtractionReport
 from pipeline_lib.extraction.shards import (
     Part,
@@ -86,16 +93,18 @@ class Extraction:
         mine = self._shard.part(found.videos) if self._shard else list(found.videos)
         states = [self._begin(output, found, mine, progress) for output in self._run.outputs]
         self._hashes.save()
-        work = _work(mine, states)
+        before = {video.id: _info(video.path) for video in mine if _is_todo(video, states)}
+        work = _work(mine, states, before)
         titles = ", ".join(output.name for output in self._run.outputs)
         executor = EXECUTORS.get(self._run.settings.runtime.executor)
-        paths = {video.id: video.path for video in mine}
+        videos = {video.id: video for video in mine}
         with (
             progress.task(f"extracting {titles}", len(work)) as advance,
             closing(executor(self._run, work)) as outcomes,
         ):
             for outcome in outcomes:
-                self._take(outcome, states, paths)
+                video = videos[outcome.work.video_id]
+                self._take(outcome, video, states, before[video.id])
                 advance(note=outcome.work.video_id)
         for state in states:
             state.report.extracted.sort()
@@ -107,14 +116,17 @@ class Extraction:
         self, output: Output, found: FoundVideos, mine: Sequence[VideoFile], progress: Progress
     ) -> _State:
         report = ExtractionReport(output.name, output.directory)
-        self._clean(output.directory, mine)
+        if self._shard is not None:
+            begin(output.directory, self._shard)
+        sizes = scan(output.directory)
+        remove_leftovers(output.directory, sizes, self._files_of(mine))
         rest: dict[str, VideoEntry] = {}
         if not self._own:
-            rest = others(output.directory, found.videos, output.fingerprint)
+            rest = others(output.directory, sizes, found.videos, output.fingerprint)
         elif self._shard is None:
-            report.pruned = prune(output.directory, (video.id for video in found.videos))
+            report.pruned = prune(output.directory, sizes, (video.id for video in found.videos))
         fit = self._list_unfit(report, found, mine)
-        plan = make_plan(output.directory, fit, output.fingerprint, self._hashes, progress)
+        plan = make_plan(output.directory, sizes, fit, output.fingerprint, self._hashes, progress)
         report.kept = sorted(plan.done)
         return _State(output, report, {**rest, **plan.done}, plan.todo)
 
@@ -133,32 +145,35 @@ class Extraction:
                 report.fail(video.id, video.path, "name_too_long", text)
         return [video for video in mine if not _too_long(video.id)]
 
-    def _clean(self, directory: Path, mine: Sequence[VideoFile]) -> None:
-        """Remove what a killed run of the same videos was writing."""
+    def _files_of(self, mine: Sequence[VideoFile]) -> list[str]:
+        """What this run alone writes."""
         files = [f"{video.id}{suffix}" for video in mine for suffix in SUFFIXES]
-        if self._shard is None:
-            files += [MANIFEST, FAILURES]
-        else:
-            begin(directory, self._shard)
-        remove_leftovers(directory, files)
+        return files if self._shard else [*files, MANIFEST, FAILURES]
 
-    def _take(self, outcome: Outcome, states: Sequence[_State], paths: dict[str, Path]) -> None:
-        video_id = outcome.work.video_id
+    def _take(
+        self,
+        outcome: Outcome,
+        video: VideoFile,
+        states: Sequence[_State],
+        before: os.stat_result | None,
+    ) -> None:
         for index in outcome.work.outputs:
             state = states[index]
             if outcome.reason is not None:
                 # Old features of a video that can no longer be read must not pass for its own.
-                remove_features(state.output.directory, video_id)
-                state.report.fail(video_id, paths[video_id], outcome.reason, outcome.message)
+                remove_features(state.output.directory, video.id)
+                state.report.fail(video.id, video.path, outcome.reason, outcome.message)
                 continue
             entry = outcome.entries[index]
-            state.entries[video_id] = entry
-            state.report.extracted.append(video_id)
+            state.entries[video.id] = entry
+            state.report.extracted.append(video.id)
             state.report.samples += outcome.samples[index]
+            if before is not None:
+                self._hashes.put(str(video.path), before, entry.sha256)
             if entry.decode_errors:
                 log.warning(
                     "%s: damaged, %d packets or frames could not be used",
-                    paths[video_id],
+                    video.path,
                     entry.decode_errors,
                 )
 
@@ -177,22 +192,41 @@ class Extraction:
         whole = gather_parts(output.directory, self._shard.count, key)
         if whole is None or not claim(output.directory):
             return
+        sizes, rest = scan(output.directory), {}
         if self._own:
-            report.pruned = prune(output.directory, ids)
-        rest = {} if self._own else others(output.directory, found.videos, output.fingerprint)
+            report.pruned = prune(output.directory, sizes, ids)
+        else:
+            rest = others(output.directory, sizes, found.videos, output.fingerprint)
         output.write_manifest({**rest, **whole.entries})
         ExtractionReport(output.name, output.directory, failures=whole.failures).write_failures()
         clear(output.directory)
 
 
-def _work(videos: Sequence[VideoFile], states: Sequence[_State]) -> list[Work]:
+def _is_todo(video: VideoFile, states: Sequence[_State]) -> bool:
+    return any(video.id in state.todo for state in states)
+
+
+def _work(
+    videos: Sequence[VideoFile],
+    states: Sequence[_State],
+    infos: Mapping[str, os.stat_result | None],
+) -> list[Work]:
     """The videos that some output lacks, large ones first so that none is left for the end."""
-    work = []
-    for video in videos:
-        outputs = tuple(n for n, state in enumerate(states) if video.id in state.todo)
-        if outputs:
-            work.append(Work(video.id, str(video.path), outputs))
-    return sorted(work, key=lambda one: (-_size(one.path), one.video_id))
+    work = [
+        Work(
+            video.id,
+            str(video.path),
+            tuple(n for n, state in enumerate(states) if video.id in state.todo),
+        )
+        for video in videos
+        if video.id in infos
+    ]
+
+    def order(one: Work) -> tuple[int, str]:
+        info = infos[one.video_id]
+        return (-info.st_size if info else 0, one.video_id)
+
+    return sorted(work, key=order)
 
 
 def _too_long(video_id: str) -> bool:
@@ -200,11 +234,11 @@ def _too_long(video_id: str) -> bool:
     return len(os.fsencode(video_id.rsplit("/", 1)[-1])) + longest > _NAME_BYTES
 
 
-def _size(path: str) -> int:
+def _info(path: Path) -> os.stat_result | None:
     try:
-        return Path(path).stat().st_size
+        return path.stat()
     except OSError:
-        return 0
+        return None
 
 
 __all__ = ["Extraction", "Run", "Settings"]

@@ -14,8 +14,9 @@ from pipeline_lib.storage.features import VideoEntry
 
 FOLDER = ".shards"
 _CLAIM = "summing-up"
-# Launchers and the variables in which they tell a process its rank and how many there are.
-_RANKS = (("SLURM_PROCID", "SLURM_NTASKS"), ("RANK", "WORLD_SIZE"))
+# Launchers and the variables in which they tell a process its rank and how many there are; torchrun
+# first, which may itself be the one task of a SLURM step.
+_RANKS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
 Item = TypeVar("Item")
 
 
@@ -48,31 +49,33 @@ def choose_shard(text: str | None, environment: Mapping[str, str] = os.environ) 
     """The shard that ``text`` (``i/n``, i from 0) or the launcher's variables name.
 
     Raises:
-        ConfigError: ``text`` is no shard, or neither is given.
+        ConfigError: That is no part of a whole, neither is given, or a job array, whose tasks
+            cannot know how many there were before some were submitted again, does not name it.
     """
-    if text is not None:
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
-        shard = Shard(int(match[1]), int(match[2])) if match else None
-    else:
-        shard = next(
-            (
-                Shard(int(environment[rank]), int(environment[size]))
-                for rank, size in _RANKS
-                if environment.get(rank, "").isdigit() and environment.get(size, "").isdigit()
-            ),
-            None,
-        )
-        if shard is None:
-            raise ConfigError(
-                "The shard executor needs to know its part.",
-                hint="Give --shard 0/8 … 7/8, or start under srun or torchrun, which set "
-                "SLURM_PROCID and SLURM_NTASKS, or RANK and WORLD_SIZE.",
-            )
-    if shard is None or not shard.index < shard.count:
+    if text is None:
+        text = _told_by_launcher(environment)
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not int(match[1]) < int(match[2]):
         raise ConfigError(
-            f"--shard {text!r} is no part of a whole.", hint="Parts of 8 are 0/8, 1/8, … 7/8."
+            f"Shard {text!r} is no part of a whole.", hint="Parts of 8 are 0/8, 1/8, … 7/8."
         )
-    return shard
+    return Shard(int(match[1]), int(match[2]))
+
+
+def _told_by_launcher(environment: Mapping[str, str]) -> str:
+    if environment.get("SLURM_ARRAY_TASK_COUNT", "1") != "1":
+        raise ConfigError(
+            "A task of a job array needs to be told its part.",
+            hint="Give --shard $SLURM_ARRAY_TASK_ID/8 with the whole number of parts, from 0.",
+        )
+    for rank, size in _RANKS:
+        if rank in environment and size in environment:
+            return f"{environment[rank]}/{environment[size]}"
+    raise ConfigError(
+        "The shard executor needs to know its part.",
+        hint="Give --shard 0/8 … 7/8, or start under srun or torchrun, which set "
+        "SLURM_PROCID and SLURM_NTASKS, or RANK and WORLD_SIZE.",
+    )
 
 
 def leave_part(directory: Path, shard: Shard, key: str, part: Part) -> None:

@@ -14,7 +14,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ class ClipRows:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write ``manifest.json``."""
-    content = asdict(manifest)
-    content["videos"] = {key: asdict(manifest.videos[key]) for key in sorted(manifest.videos)}
-    write_json(directory / MANIFEST, content)
+    # Not asdict, which copies every value of it: seconds for 100,000 videos.
+    videos = {key: vars(manifest.videos[key]) for key in sorted(manifest.videos)}
+    write_json(directory / MANIFEST, {**vars(manifest), "videos": videos})
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -26,9 +26,10 @@ class HashCache:
         self._changed = False
         if path is not None and path.exists():
             try:
-                self._known = dict(json.loads(path.read_text(encoding="utf-8")))
+                known = dict(json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError):
-                self._known = {}
+                return
+            self._known = {k: v for k, v in known.items() if isinstance(v, list) and len(v) == 4}
 
     def get(self, path: str, info: os.stat_result) -> str | None:
         """The hash of an unchanged file, or ``None``."""

@@ -16,9 +16,7 @@ from av.video.stream import VideoStream
 
 from pipeline_lib.errors import VideoError
 from pipeline_lib.video.decoders.base import check_file
-
-MAX_SIDE = 16_384
-MAX_PIXELS = MAX_SIDE * MAX_SIDE // 2
+from pipeline_lib.video.scaling import MAX_PIXELS, MAX_SIDE
 
 # Demuxers that read one file and nothing else; hls, dash, concat, image2 and the like are not here.
 _FORMATS = (

@@ -8,6 +8,12 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
+from pipeline_lib.errors import VideoError
+
+# No picture that is watched is larger; what a damaged header declares may be.
+MAX_SIDE = 16_384
+MAX_PIXELS = MAX_SIDE * MAX_SIDE // 2
+
 # Exact rounding and full chroma: the same pixels on every CPU, and none of swscale's green tint.
 _SCALE_FLAGS = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _FILTERS = {"bicubic": Interpolation.BICUBIC, "bilinear": Interpolation.BILINEAR}
@@ -57,8 +63,17 @@ def to_rgb(raw: VideoFrame, resize: Resize | None, turns: int = 0) -> NDArray[np
 
     Returns:
         uint8 [H, W, 3], contiguous.
+
+    Raises:
+        VideoError: The scaled picture would be absurdly large (a picture of 16000 x 2 pixels
+            whose shorter side is to be 224).
     """
     width, height = resize.target(raw.width, raw.height) if resize else (raw.width, raw.height)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise VideoError(
+            f"pictures of {raw.width} x {raw.height} pixels cannot be scaled to {width} x {height}",
+            reason="absurd_size",
+        )
     scaling = _FILTERS[resize.interpolation if resize else "bicubic"]
     unknown = raw.color_range == ColorRange.UNSPECIFIED
     converted = raw.reformat(

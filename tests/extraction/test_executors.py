@@ -1,19 +1,36 @@
 """Wherever the work happens: the same bytes, the same failures, the same end."""
 
 import csv
-import itertools
+import os
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from pipeline_lib.config import ExtractConfig
-from pipeline_lib.errors import ConfigError
+from pipeline_lib.config import ExtractConfig, RuntimeConfig
+from pipeline_lib.errors import CliplineError, ConfigError
 from pipeline_lib.extraction.engine import Work
-from pipeline_lib.extraction.executors.ray_actors import Backlog
+from pipeline_lib.extraction.executors import Run
+from pipeline_lib.extraction.executors.ray_actors import Backlog, ray_actors
 from pipeline_lib.extraction.run import Extraction
 from pipeline_lib.extraction.shards import FOLDER, Shard
 from pipeline_lib.video.files import find_videos
-from tests.support.extraction_runs import REASONS, cli, extract, load, mixed_folder, tree
+from tests.support.extraction_runs import (
+    FAULTS,
+    REASONS,
+    ROOT,
+    cli,
+    extract,
+    faulty_videos,
+    in_session,
+    load,
+    mixed_folder,
+    start_cli,
+    tree,
+    wait_until,
+)
 from tests.support.tiny_clip import untrained_clip
 
 
@@ -127,16 +144,20 @@ def test_chunks_for_actors_become_smaller_towards_the_end():
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_lost_chunk_is_tried_one_by_one_and_its_culprit_given_up():
-    first, second, third = works(3)
-    backlog = Backlog([first, second, third], actors=1)
-    assert backlog.lost([first, second]) == []
-    order = list(itertools.islice(iter(lambda: backlog.take(), None), 3))
-    assert [chunk[0] for chunk in order] == [first, second, third] or len(order[0]) >= 1
-    assert backlog.lost([second]) == []
-    [outcome] = backlog.lost([second])
-    assert outcome.reason == "worker_died"
+def test_videos_under_suspicion_come_last_one_by_one_and_are_given_up_once_proven():
+    videos = works(3)
+    backlog = Backlog(videos, actors=1)
+    chunk = [backlog.take()[0], backlog.take()[0]]
+    assert backlog.lost(chunk) == []
+    assert backlog.take() == [videos[2]]
+    assert [backlog.take(), backlog.take()] == [[videos[0]], [videos[1]]]
+    assert not backlog
+    assert backlog.lost([videos[1]]) == []
+    assert backlog.take() == [videos[1]]
+    [outcome] = backlog.lost([videos[1]])
+    assert (outcome.reason, outcome.entries) == ("worker_died", {})
     assert outcome.message.startswith("folder/v01.mp4: 2 Ray actors died")
+    assert not backlog
 
 
 def model_options(config):
@@ -152,7 +173,6 @@ def test_every_executor_ends_the_same_way_on_the_command_line(folder, config, tm
         trees[executor] = tree(tmp_path / executor)
         codes[executor] = done.returncode
         lines[executor] = done.stdout.replace(executor, "X")
-        assert "21 videos" not in done.stdout
         assert "Traceback" not in done.stderr, done.stderr
     with ThreadPoolExecutor(3) as threads:
         shards = list(
@@ -182,15 +202,92 @@ def test_ray_takes_relative_paths_and_more_actors_than_cpus(folder, config, tmp_
 
 
 @pytest.mark.slow
-def test_ray_leaves_its_errors_as_they_are(folder, config, tmp_path, monkeypatch):
+def test_actors_that_die_cost_only_the_videos_that_kill_them(config, tmp_path, monkeypatch):
     pytest.importorskip("ray")
-    weights = tmp_path / "open_clip_config.json"
-    extract(config, folder, tmp_path / "f")
-    assert not weights.exists()
+    names = [*(f"good {n}" for n in range(8)), "poison", "unlucky", "hangs", "crashes"]
+    source = faulty_videos(tmp_path / "v", *names)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAULTS), str(ROOT)]))
+    [report] = extract(config, source, tmp_path / "f", executor="ray", decode_stall_s=5.0)
+    assert report.extracted == [*(f"good {n}" for n in range(8)), "unlucky"]
+    assert {row["file"]: row["reason"] for row in report.failures} == {
+        "crashes.mp4": "decoder_crashed",
+        "hangs.mp4": "timeout",
+        "poison.mp4": "worker_died",
+    }
+    monkeypatch.delenv("PYTHONPATH")
+    for name in ("poison", "hangs", "crashes"):
+        (source / f"{name}.mp4").unlink()
+    extract(config, source, tmp_path / "plain")
+    extract(config, source, tmp_path / "f")
+    assert tree(tmp_path / "f") == tree(tmp_path / "plain")
+
+
+@pytest.mark.slow
+def test_a_ray_that_is_open_stays_open_and_errors_arrive_as_they_are(folder, config, tmp_path):
+    ray = pytest.importorskip("ray")
+    run = load(config, tmp_path / "f", executor="ray")
+    works = [Work("a", str(folder / "train" / "fall" / "a.mp4"), (0,))]
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
+        logging_level="ERROR",
+    )  # fmt: skip
+    try:
+        for clip, error, words in (
+            (replace(config.clip, seed=9), ConfigError, "would make other features"),
+            (replace(config.clip, model="no-such-model"), CliplineError, "no-such-model"),
+        ):
+            unlike = replace(run.settings, config=replace(config, clip=clip))
+            with pytest.raises(error, match=words):
+                list(ray_actors(Run(unlike, run.outputs), works))
+        outcomes = ray_actors(run, works)
+        assert next(outcomes).reason is None
+        outcomes.close()
+        assert ray.is_initialized()
+        gpu = Run(replace(run.settings, runtime=RuntimeConfig(device="cuda")), run.outputs)
+        with pytest.raises(ConfigError, match="no machine with a free GPU"):
+            list(ray_actors(gpu, works))
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.slow
+def test_actors_that_cannot_start_end_the_run(folder, config, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    plugin = tmp_path / "plugin"
+    plugin.mkdir()
+    (plugin / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if any('default_worker.py' in word for word in sys.orig_argv):\n"
+        "    import pipeline_lib.backbones.loading as loading\n"
+        "    loading.load_section = lambda *_: os._exit(9)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(plugin), str(ROOT)]))
+    with pytest.raises(CliplineError, match="3 Ray actors died while they loaded") as caught:
+        extract(config, folder, tmp_path / "f", executor="ray", ray_actors=1)
+    assert "--executor process" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_interrupted_takes_everything_along(config, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    source = faulty_videos(tmp_path / "v", "hangs 1", "hangs 2")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAULTS), str(ROOT)]))
+    log = tmp_path / "decoded"
+    log.touch()
+    process = start_cli(
+        "extract", "clip", source, "--out", tmp_path / "f", *model_options(config),
+        "--executor", "ray", cwd=tmp_path, DECODE_LOG=str(log),
+    )  # fmt: skip
+    wait_until(lambda: log.read_text())
+    os.kill(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, "Traceback" in errors) == ("", False)
+    wait_until(lambda: not in_session(process.pid), 10.0)
 
 
 def test_ray_that_is_not_installed(folder, config, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match="needs the package ray") as caught:
         extract(config, folder, tmp_path, executor="ray")
     assert "pip install 'clipline[ray]'" in caught.value.hint

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,20 @@ from pipeline_lib.config import ExtractConfig
 from pipeline_lib.extraction.engine import Work
 from pipeline_lib.extraction.executors import EXECUTORS
 from pipeline_lib.storage.features import read_meta
-from tests.support.extraction_runs import ROOT, cli, extract, load, start_cli, tree
+from tests.support.extraction_runs import (
+    FAULTS,
+    ROOT,
+    cli,
+    extract,
+    faulty_videos,
+    in_session,
+    load,
+    start_cli,
+    tree,
+    wait_until,
+)
 from tests.support.tiny_clip import untrained_clip
-from tests.support.video_files import constant_rate
 
-FAULTS = str(ROOT / "tests" / "support" / "faults")
 BATCH = 8
 # 2 decoders have one video each; those behind them wait for a batch to be full or to be done:
 # 4 samples a video, 8 a batch, at most 2 batches at work, 1 waiting and 1 filling.
@@ -35,34 +45,13 @@ def config(tmp_path_factory):
 @pytest.fixture
 def faulty(monkeypatch):
     """Decoding processes do what the names of the videos say."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([FAULTS, str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAULTS), str(ROOT)]))
     return monkeypatch
-
-
-def videos(folder: Path, *names: str, frames: int = 50) -> Path:
-    made = constant_rate(folder / f"{names[0]}.mp4", frames, 25)
-    for name in names[1:]:
-        (folder / f"{name}.mp4").write_bytes(made.read_bytes())
-    return folder
 
 
 def command(config: ExtractConfig, source: Path, out: Path, *more: object) -> list[object]:
     model = ["--model", config.clip.model, "--weights", "untrained", "--precision", "fp32"]
     return ["extract", "clip", source, "--out", out, *model, *more]
-
-
-def in_session(leader: int) -> list[str]:
-    """Command lines of all processes that ``leader`` started and that still run."""
-    lines = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            line = (process / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            lines.append(line)
-    return lines
 
 
 def decoders_of(leader: int) -> list[str]:
@@ -77,15 +66,6 @@ def params(folder: Path) -> Path:
     return path
 
 
-def wait_until(condition, limit_s: float = 60.0) -> float:
-    """Seconds until ``condition()`` holds."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < limit_s, "waited in vain"
-        time.sleep(0.01)
-    return time.monotonic() - begin
-
-
 def failures(out: Path) -> dict[str, str]:
     with (out / "clip" / "failures.csv").open(newline="") as file:
         return {row["file"]: row["reason"] for row in csv.DictReader(file)}
@@ -93,7 +73,7 @@ def failures(out: Path) -> dict[str, str]:
 
 def test_decoders_that_hang_or_crash_or_hog_are_rows(config, faulty, tmp_path):
     names = ("good 1", "hangs", "good 2", "spins", "crashes", "good 3", "hogs", "good 4")
-    source = videos(tmp_path / "v", *names)
+    source = faulty_videos(tmp_path / "v", *names)
     [report] = extract(config, source, tmp_path / "f", decode_workers=3, decode_stall_s=3.0)
     assert report.extracted == ["good 1", "good 2", "good 3", "good 4"]
     assert failures(tmp_path / "f") == {
@@ -108,31 +88,33 @@ def test_decoders_that_hang_or_crash_or_hog_are_rows(config, faulty, tmp_path):
     assert len(tree(tmp_path / "f")) == 3 * 4 + 2
 
 
+@pytest.mark.slow
 def test_a_slow_video_that_moves_on_is_not_stopped(config, faulty, tmp_path):
     faulty.setenv("SLOW_S", "0.25")
-    source = videos(tmp_path / "v", "good", frames=24)
+    source = faulty_videos(tmp_path / "v", "good", frames=26)
     begin = time.monotonic()
-    [report] = extract(config, source, tmp_path / "f", decode_stall_s=3.0)
+    every_frame = replace(config, every_s=0.04)
+    [report] = extract(every_frame, source, tmp_path / "f", decode_stall_s=3.0)
     assert time.monotonic() - begin > 2 * 3.0
     assert report.extracted == ["good"]
 
 
 def test_a_run_stopped_from_outside_leaves_no_decoder(config, faulty, tmp_path):
-    # Four seconds of two samples are a full batch, so that "good" is done before the others.
-    source = videos(tmp_path / "v", "good", "hangs 1", "hangs 2", frames=100)
-    run = load(config, tmp_path / "f", decode_workers=2)
-    work = [Work(path.stem, str(path), (0,)) for path in sorted(source.iterdir())]
+    source = faulty_videos(tmp_path / "v", *(f"good {n}" for n in range(8)), "hangs 1", "hangs 2")
+    run = load(config, tmp_path / "f", decode_workers=3)
+    work = [Work(path.stem, str(path), (0,)) for path in sorted(source.iterdir(), reverse=True)]
     outcomes = EXECUTORS.get("process")(run, work)
-    assert next(outcomes).work.video_id == "good"
-    assert len(decoders_of(os.getsid(0))) == 2
+    assert next(outcomes).work.video_id.startswith("good")
+    assert len(decoders_of(os.getsid(0))) == 3
     begin = time.monotonic()
     outcomes.close()
     assert time.monotonic() - begin < 2.0
     assert decoders_of(os.getsid(0)) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(config, faulty, tmp_path):
-    source = videos(tmp_path / "v", *(f"video {n}" for n in range(6)))
+    source = faulty_videos(tmp_path / "v", *(f"video {n}" for n in range(6)))
     done = cli(*command(config, source, tmp_path / "f"), cwd=tmp_path, FULL_AFTER="7")
     assert done.returncode == 2
     assert "No space left on device" in done.stderr
@@ -168,7 +150,7 @@ def small_disk(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 def test_a_disk_that_is_really_full(config, small_disk, tmp_path):
-    source = videos(tmp_path / "v", *(f"video {n}" for n in range(12)))
+    source = faulty_videos(tmp_path / "v", *(f"video {n}" for n in range(12)))
     out = small_disk("size=64k")
     done = cli(*command(config, source, out), cwd=tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
@@ -183,7 +165,7 @@ def test_a_disk_that_is_really_full(config, small_disk, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 def test_an_output_that_cannot_be_written(config, small_disk, tmp_path):
-    source = videos(tmp_path / "v", "good")
+    source = faulty_videos(tmp_path / "v", "good")
     done = cli(*command(config, source, small_disk("size=64k,ro")), cwd=tmp_path)
     assert done.returncode == 2
     assert "Read-only file system" in done.stderr
@@ -191,24 +173,24 @@ def test_an_output_that_cannot_be_written(config, small_disk, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_output_below_a_file(config, tmp_path):
-    source = videos(tmp_path / "v", "good")
+    source = faulty_videos(tmp_path / "v", "good")
     (tmp_path / "f").write_text("in the way")
     done = cli(*command(config, source, tmp_path / "f"), cwd=tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "A file stands where a folder is needed" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
 )
 def test_a_signal_ends_everything_soon(config, faulty, tmp_path, which, code):
-    source = videos(tmp_path / "v", "hangs 1", "good", "hangs 2", frames=100)
+    source = faulty_videos(tmp_path / "v", "hangs 1", "good", "hangs 2", frames=100)
     log = tmp_path / "decoded"
     log.touch()
-    process = start_cli(
-        *command(config, source, tmp_path / "f"), cwd=tmp_path, DECODE_LOG=str(log)
-    )
+    process = start_cli(*command(config, source, tmp_path / "f"), cwd=tmp_path, DECODE_LOG=str(log))
     wait_until(lambda: "hangs 2.mp4" in log.read_text())
     assert len(decoders_of(process.pid)) == 2
     # Ctrl-C reaches the whole group; a scheduler that stops a job tells its first process.
@@ -224,10 +206,10 @@ def test_a_signal_ends_everything_soon(config, faulty, tmp_path, which, code):
 
 @pytest.mark.slow
 def test_twenty_kills_cost_little_and_change_nothing(config, faulty, tmp_path):
-    source = videos(tmp_path / "v", *(f"video {n:02}" for n in range(60)))
+    source = faulty_videos(tmp_path / "v", *(f"video {n:02}" for n in range(60)))
     extract(config, source, tmp_path / "straight")
     log = tmp_path / "decoded"
-    environment = {"DECODE_LOG": str(log), "SLOW_S": "0.006"}
+    environment = {"DECODE_LOG": str(log), "SLOW_S": "0.05"}
     arguments = command(config, source, tmp_path / "f", "--params", params(tmp_path))
     delays = random.Random(7)
     for _ in range(20):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline_lib.video.files import find_videos
 from tests.support.video_files import constant_rate, garbage, write_video
 
 ROOT = Path(__file__).parent.parent.parent
+FAULTS = Path(__file__).parent / "faults"
 # Failures of `mixed_folder`, by file.
 REASONS = {
     "garbage.mp4": "unreadable",
@@ -127,3 +129,34 @@ def cli(*arguments: object, cwd: Path, **environment: str) -> subprocess.Complet
     with start_cli(*arguments, cwd=cwd, **environment) as process:
         out, errors = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def faulty_videos(folder: Path, *names: str, frames: int = 50) -> Path:
+    """One video under several names; faults/faulty_decoder.py does what they say."""
+    made = constant_rate(folder / f"{names[0]}.mp4", frames, 25)
+    for name in names[1:]:
+        (folder / f"{name}.mp4").write_bytes(made.read_bytes())
+    return folder
+
+
+def in_session(leader: int) -> list[str]:
+    """Command lines of all processes that ``leader`` started and that still run."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            line = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z":
+            lines.append(line)
+    return lines
+
+
+def wait_until(condition, limit_s: float = 60.0) -> float:
+    """Seconds until ``condition()`` holds."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < limit_s, "waited in vain"
+        time.sleep(0.01)
+    return time.monotonic() - begin

@@ -72,7 +72,14 @@ def garbage(path: Path) -> Path:
     return path
 
 
-def textured(path: Path, frames: int, size: tuple[int, int] = (640, 360), **options) -> Path:
+def textured(
+    path: Path,
+    frames: int,
+    *,
+    size: tuple[int, int] = (640, 360),
+    gop: int = 250,
+    encoder: dict[str, str] | None = None,
+) -> Path:
     """A numbered video whose lower part moves, so that its packets are as large as a film's."""
     width, height = size
     rng = np.random.default_rng(0)
@@ -80,9 +87,9 @@ def textured(path: Path, frames: int, size: tuple[int, int] = (640, 360), **opti
     texture = texture.repeat(4, axis=0).repeat(4, axis=1)
     muxer = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=muxer) as container:
-        stream = container.add_stream("libx264", rate=30, options=options.pop("encoder", {}))
+        stream = container.add_stream("libx264", rate=30, options=encoder or {})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.gop_size = options.pop("gop", 250)
+        stream.gop_size = gop
         for number in range(frames):
             picture = numbered_frame(number, width, height)
             left = 3 * number % width

@@ -36,6 +36,12 @@ def report(path: Path) -> dict:
                 number = read_number(image) if reads_cleanly(image) else None
                 shown.append((frame.pts_s + video.start_s, frame.source_index, number, flagged))
             reason = video.damage.reason if video.damage else "sound"
+        with open_video(path, threads=1) as video:
+            for frame in video.at([0.5, 1.9]):
+                frame.rgb()
+        with open_video(path) as video:
+            for frame in video.until_end(float(k) for k in range(9)):
+                frame.rgb()
     except VideoError as error:
         reason = error.reason
     return {"shown": shown, "reason": reason, "seconds": time.monotonic() - begin}

@@ -62,6 +62,11 @@ def test_a_few_frames_are_those_of_the_whole_pass(corpus, kind):
         with open_video(path) as video:
             few = [(s.pts_s, s.source_index, s.rgb().tobytes()) for s in video.at(every[chosen])]
         assert few == [whole[k] for k in chosen]
+        with open_video(path) as video:
+            samples = video.until_end(every[chosen])
+            few = [(s.pts_s, s.source_index, s.rgb().tobytes()) for s in samples]
+        assert few == [whole[k] for k in chosen]
+        assert video.frames == len(truth.numbers)
 
 
 @pytest.mark.parametrize("decoder", HERE)
@@ -77,7 +82,8 @@ def test_pixels_are_those_of_the_default_decoder(corpus, decoder, kind):
                 images.append(next(video.at([1.0])).rgb(resize).astype(int))
         assert images[0].shape == images[1].shape
         difference = np.abs(images[0] - images[1]).mean()
-        assert difference <= (0 if decoder in ("pyav", "ffmpeg") else 4)
+        # Raw pictures do not say where their chroma sits; other libraries convert more roughly.
+        assert difference <= {"pyav": 0, "ffmpeg": 0.2}.get(decoder, 4)
 
 
 @pytest.mark.parametrize("decoder", HERE)

@@ -104,3 +104,12 @@ def test_ffmpeg_ends_with_its_video(tmp_path):
     with open_video(path, decoder="ffmpeg") as video:
         next(video.at([0.0])).rgb()
     assert video.errors == 0
+
+
+@pytest.mark.parametrize("decoder", OTHERS)
+def test_a_frame_that_was_passed_over_is_not_given_as_another(tmp_path, decoder):
+    path = constant_rate(tmp_path / "a.mp4", 10)
+    with open_video(path, decoder=decoder) as video:
+        samples = list(video.at([0.0, 0.2]))
+        with pytest.raises(ValueError, match="Frame 0 has been passed over"):
+            samples[0].rgb()

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline_lib.video.reader import open_video
-from tests.support.video_files import constant_rate
+from tests.video.corpus import encode
 
 ROOT = Path(__file__).parents[2]
 FRAMES, RATE = 60, 25
@@ -66,7 +67,11 @@ MUTATIONS: list[Mutation] = [flip_bits, overwrite, zero, truncate, duplicate, mo
 
 def mutants(folder: Path, suffix: str) -> tuple[dict[str, Mutation], float]:
     """Files made from one sound one, what was done to each, and when its first frame is shown."""
-    whole = constant_rate(folder / f"whole.{suffix}", FRAMES, RATE, codec=CODECS[suffix])
+    whole = folder / f"whole.{suffix}"
+    encode(
+        whole, list(range(FRAMES)), Fraction(1, RATE),
+        codec=CODECS[suffix], muxer={"fflags": "+bitexact"},
+    )  # fmt: skip
     with open_video(whole) as video:
         next(video.at([0.0]))
         start_s = video.start_s or 0.0
@@ -101,21 +106,18 @@ def test_broken_files_never_crash_hang_or_lie(tmp_path, suffix):
     reports = [r for k in range(0, EACH, BATCH) for r in decode(paths[k : k + BATCH])]
     assert [r["file"] for r in reports] == paths
     assert max(r["seconds"] for r in reports) < 10
-    lies: Counter[str] = Counter()
-    checked = 0
+    checked, lies = 0, Counter[str]()
     for report in reports:
-        times = [(time, index) for time, index, _, _ in report["shown"]]
+        times = [time for time, _, _, _ in report["shown"]]
         assert times == sorted(times)
+        if report["reason"] != "sound":
+            continue
         for time, _, number, flagged in report["shown"]:
-            if number is None or flagged or report["reason"] != "sound":
-                continue
-            checked += 1
-            if abs((time - start_s) * RATE - number) > 0.51:
-                lies[report["file"]] += 1
-    print(
-        suffix,
-        Counter(r["reason"] for r in reports),
-        checked,
-        {Path(k).name: (v, made[k].__name__) for k, v in lies.items()},
-    )
+            if number is not None and not flagged:
+                checked += 1
+                lies[report["file"]] += abs((time - start_s) * RATE - number) > 0.51
+    # What no decoder can see: an overwritten time, packets gone without a trace from a broadcast,
+    # blocks of an AVI (which stores no times) in another order, VP9 without any checks.
+    lies = +lies
     assert checked > 1000
+    assert len(lies) <= (2 if suffix in ("mp4", "mkv") else 8), dict(lies)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,9 +12,10 @@ import pytest
 from pipeline_lib.errors import VideoError
 from pipeline_lib.video.decoders import DECODERS
 from pipeline_lib.video.reader import open_video, read_frames
+from pipeline_lib.video.scaling import Resize
 from tests.support.video_files import constant_rate, read_number
 from tests.video.conformance import available
-from tests.video.corpus import cover_art, sound
+from tests.video.corpus import cover_art, encode, sound
 
 HERE = [decoder for decoder in DECODERS if available(decoder)]
 
@@ -143,3 +145,11 @@ def test_a_name_that_is_a_pattern_opens_no_other_file(tmp_path):
     constant_rate(tmp_path / "001.mp4", 5)
     with pytest.raises(VideoError, match="no such file"), open_video(tmp_path / "%03d.mp4"):
         pass
+
+
+def test_a_thread_of_a_picture_is_not_blown_up(tmp_path):
+    path = tmp_path / "thin.mkv"
+    encode(path, [0, 1], Fraction(1, 25), codec="ffv1", size=(16_000, 2))
+    with open_video(path) as video, pytest.raises(VideoError, match="cannot be scaled") as caught:
+        next(video.at([0.0])).rgb(Resize(224))
+    assert caught.value.reason == "absurd_size"

@@ -27,6 +27,7 @@ def embed(
 ) -> Generator[Outcome, None, None]:
     """Turn what ``source`` decodes with ``threads`` threads a video into written features."""
     config, runtime = run.settings.config, run.settings.runtime
-    decoding = Decoding(config.decoder, config.tolerant, threads)
+    # Several threads conceal damage differently from run to run.
+    decoding = Decoding(config.decoder, config.tolerant, 1 if config.tolerant else threads)
     with Lanes(choose_device(runtime.device), runtime.threads) as lanes:
         yield from Engine(run.outputs, lanes).run(work, decoding, source)

@@ -106,7 +106,10 @@ class AnnouncedDecoder(ABC):
 
         Raises:
             VideoError: The library has no such frame, or shows another one there.
+            ValueError: The frame has been passed over: a later one was asked for before.
         """
+        if number < self._reached:
+            raise ValueError(f"Frame {number} has been passed over.")
         self._pass_over(number)
         self._next()
         return self._convert()

@@ -1,8 +1,8 @@
 """The ffmpeg command line in a process of its own: a crash or a leak there stays there.
 
 It sends raw pictures in the NUT format, which carries exact times, in the video's own pixel format,
-so that conversion and scaling are the same as with every other decoder. Like PyAV it goes on behind
-a damaged packet.
+so that they are converted and scaled as PyAV's are (but for where the chroma samples sit, which raw
+pictures do not tell: 0.1 of 255 on average). Like PyAV it goes on behind a damaged packet.
 """
 
 import os
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.video.announcement import Announcement, announcement
-from pipeline_lib.video.container import MAX_PIXELS, file_url
+from pipeline_lib.video.container import file_url
 from pipeline_lib.video.decoders.base import Damage
-from pipeline_lib.video.scaling import Resize, to_rgb
+from pipeline_lib.video.scaling import MAX_PIXELS, Resize, to_rgb
 
 _REMEDY = "Install it (apt-get install ffmpeg, version 5.1 or later), or use --decoder pyav."
 

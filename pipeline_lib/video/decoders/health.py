@@ -7,11 +7,6 @@ _ONE_FRAME_A_PACKET = frozenset(
     {"h264", "hevc", "vp9", "av1", "mpeg1video", "mpeg2video", "mjpeg", "prores"}
 )
 
-# A broadcast is cut anywhere: its last packet may be half there. That shows as at most so many
-# faults, among at most so many frames (reordering shows later frames first).
-_EDGE_FAULTS = 3
-_EDGE_FRAMES = 16
-
 
 class Health:
     """Counts what went wrong while one video is decoded.
@@ -23,44 +18,53 @@ class Health:
     Args:
         codec: FFmpeg's name of the codec.
         broadcast: The container is made to be cut anywhere (MPEG-TS): what is wrong before the
-            first frame and in the last packet is a cut, no fault.
+            first key frame and in the last packet is a cut, no fault.
     """
 
     def __init__(self, codec: str, broadcast: bool) -> None:
         self._counts_losses = codec in _ONE_FRAME_A_PACKET
         self._broadcast = broadcast
-        self._confirmed = 0
-        self._recent = 0
-        self._shown_since = 0
-        self._waiting: list[int] = []
-        self._first_key: int | None = None
+        self._faults = 0
+        self._in_last_packet = 0
         self._explained = 0
+        self._sent = 0
+        self._waiting: list[tuple[int, int]] = []
+        self._first_key: int | None = None
         self._started = False
         self._interlaced = False
 
     @property
     def errors(self) -> int:
         """Packets that gave no frame, and frames that came out damaged."""
-        at_edge = self._broadcast and (not self._started or self._recent <= _EDGE_FAULTS)
-        return self._confirmed if at_edge else self._confirmed + self._recent
+        return self._faults if self._broadcast else self._faults + self._in_last_packet
 
-    def sent(self, pts: int | None, key: bool) -> None:
-        """A packet that is to be shown at ``pts`` goes to the decoder."""
-        if not self._counts_losses or pts is None:
-            return
-        if self._first_key is None:
-            if self._broadcast and not key:
-                return  # other files start with a key frame, though damage may hide that it is one
+    def sent(self, pts: int | None, *, key: bool, corrupt: bool, shown: bool) -> None:
+        """A packet goes to the decoder.
+
+        Args:
+            pts: When its frame is to be shown; ``None`` where the container does not say.
+            key: Decoding can start here.
+            corrupt: The demuxer says that it is damaged.
+            shown: Its frame is to be shown at all.
+        """
+        self._faults += self._in_last_packet
+        self._in_last_packet = 0
+        self._sent += 1
+        # Files other than broadcasts start with a key frame, though damage may hide that it is one.
+        if self._first_key is None and (key or not self._broadcast):
             self._first_key = pts
-        heapq.heappush(self._waiting, pts)
+        if corrupt:
+            self._fault(1, self._sent)
+        if self._counts_losses and shown and pts is not None and self._first_key is not None:
+            heapq.heappush(self._waiting, (pts, self._sent))
 
     def unreadable(self) -> None:
         """The container could not be read on at some place."""
-        self._fault(1)
+        self._fault(1, 0)
 
     def failed(self) -> None:
         """A packet could not be decoded, or its frame is shown at no time of its own."""
-        self._fault(1)
+        self._fault(1, self._sent)
         self._explained += 1
 
     def shown(self, pts: int, *, corrupt: bool, interlaced: bool) -> int:
@@ -74,42 +78,32 @@ class Health:
         Returns:
             ``pts``, or the earliest lost time before it.
         """
-        lost = []
-        while self._waiting and self._waiting[0] <= pts:
-            time = heapq.heappop(self._waiting)
+        lost, packet = [], 0
+        while self._waiting and self._waiting[0][0] <= pts:
+            time, packet = heapq.heappop(self._waiting)
             if time < pts and (self._started or time >= (self._first_key or 0)):
                 lost.append(time)
+        self._started = True
         self._interlaced = interlaced
-        if not corrupt:
-            self._clean_frame()
-        self._fault(corrupt)
-        self._lose(len(lost))
+        self._fault(corrupt, packet)
+        self._lose(len(lost), 0)
         return min(lost, default=pts)
 
     def ended(self) -> None:
         """The decoder is drained; what still waits is lost."""
-        self._lose(len(self._waiting))
+        self._lose(len(self._waiting), max((packet for _, packet in self._waiting), default=0))
         self._waiting.clear()
-        if not self._started:  # no clean frame at all is no cut
-            self._confirmed += self._recent
-            self._recent = 0
 
-    def _lose(self, count: int) -> None:
+    def _lose(self, count: int, last_packet: int) -> None:
         """``count`` packets gave no frame; failures reported before explain as many."""
         unexplained = max(0, count - self._interlaced - self._explained)
         self._explained = max(0, self._explained - count)
-        self._fault(unexplained)
+        self._fault(unexplained, last_packet if unexplained == 1 else 0)
 
-    def _clean_frame(self) -> None:
-        if self._broadcast and not self._started:
-            self._recent = 0
-        self._started = True
-        self._shown_since += 1
-        if self._shown_since > _EDGE_FRAMES:
-            self._confirmed += self._recent
-            self._recent = 0
-
-    def _fault(self, count: int) -> None:
-        if count:
-            self._recent += count
-            self._shown_since = 0
+    def _fault(self, count: int, packet: int) -> None:
+        if self._broadcast and self._first_key is None:
+            return
+        if packet and packet == self._sent:
+            self._in_last_packet += count
+        else:
+            self._faults += count

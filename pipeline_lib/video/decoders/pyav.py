@@ -164,8 +164,12 @@ class PyAvDecoder:
     def _raw_frames(self) -> Iterator[VideoFrame]:
         health = self._health
         for packet in self._track.packets(health.unreadable):
-            if not packet.is_discard:
-                health.sent(packet.pts, packet.is_keyframe)
+            health.sent(
+                packet.pts,
+                key=packet.is_keyframe,
+                corrupt=packet.is_corrupt,
+                shown=not packet.is_discard,
+            )
             yield from self._track.decode(packet, health.failed)
         yield from self._track.decode(None, health.failed)
         health.ended()

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from pipeline_lib.video.decoders.base import Wanted
+from pipeline_lib.video.decoders.health import Health
 from pipeline_lib.video.decoders.pyav_stream import KeyPacket, PacketIndex, TrackReader
 
 # Looking into the packets costs about a hundredth of decoding; with no longer gap between the
@@ -91,7 +92,7 @@ def sparse_frames(
 
 def _packets_from(track: TrackReader, key: KeyPacket) -> Iterator[Packet]:
     try:
-        track.container.seek(key.dts, stream=track.stream)
+        track.container.seek(key.seek_to, stream=track.stream)
     except FFmpegError:
         _refuse()
     packets = track.packets(_refuse)
@@ -99,7 +100,8 @@ def _packets_from(track: TrackReader, key: KeyPacket) -> Iterator[Packet]:
         if packet.is_keyframe and packet.pts == key.pts:
             yield packet
             break
-        if packet.dts is None or packet.dts >= key.dts:
+        # By presentation time: what Matroska calls a decoding time is a guess, made anew here.
+        if packet.is_keyframe and (packet.pts is None or packet.pts > key.pts):
             _refuse()
     yield from packets
 
@@ -109,6 +111,7 @@ def _checked(
 ) -> Iterator[tuple[int, VideoFrame]]:
     """The frames with these numbers, and others that had to be decoded on the way."""
     needed = {index.times[number] for number in numbers}
+    health = Health(track.codec, broadcast=False)
     key = next(packets, None)
     if key is None or key.pts is None:
         _refuse()
@@ -116,20 +119,34 @@ def _checked(
     expected = next(waiting)
     for packet in chain([key], packets, [None]):
         if packet is not None:
-            track.skip_unless(packet.pts in needed)
+            _announce(track, health, packet, packet.pts in needed)
         for raw in track.decode(packet, _refuse):
-            if raw.pts is None or raw.is_corrupt:
+            if raw.pts is None:
                 _refuse()
             if reached < 0 and raw.pts < key.pts:
                 continue  # shown before the key frame, and not decodable from it
+            health.shown(raw.pts, corrupt=raw.is_corrupt, interlaced=raw.interlaced_frame)
             number = bisect_left(index.times, raw.pts, lo=reached + 1)
-            if number > expected or index.times[number : number + 1] != (raw.pts,):
+            known = index.times[number : number + 1] == (raw.pts,)
+            if health.errors or number > expected or not known:
                 _refuse()
             if number == expected:
                 expected = next(waiting, len(index.times) - 1)
             yield number, raw
             reached = number
     _refuse()
+
+
+def _announce(track: TrackReader, health: Health, packet: Packet, needed: bool) -> None:
+    """Prepare for the next packet: its frame has to come unless it may be left out."""
+    if needed or not track.skip(packet):
+        track.keep()
+        health.sent(
+            packet.pts,
+            key=packet.is_keyframe,
+            corrupt=packet.is_corrupt,
+            shown=not packet.is_discard,
+        )
 
 
 def _refuse() -> NoReturn:

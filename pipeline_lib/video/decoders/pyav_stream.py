@@ -15,6 +15,7 @@ import av
 from av.video.frame import VideoFrame
 
 from pipeline_lib.video.container import open_container
+from pipeline_lib.video.decoders.h264 import first_slice_refers, length_bytes
 
 # A demuxer that fails this often in a row makes no progress any more.
 _MAX_DEMUX_ERRORS = 16
@@ -30,10 +31,15 @@ _NEVER_BUILT_ON = frozenset({"h264"})
 
 @dataclass(frozen=True)
 class KeyPacket:
-    """A packet at which decoding can start; times in ticks of the track."""
+    """A packet at which decoding can start; times in ticks of the track.
+
+    Attributes:
+        pts: When its frame is shown.
+        seek_to: What the demuxer is asked for to get there, its decoding time where it has one.
+    """
 
     pts: int
-    dts: int
+    seek_to: int
 
 
 @dataclass(frozen=True)
@@ -100,11 +106,19 @@ class TrackReader:
         self.container, self.stream = opened
         self.stream.codec_context.thread_type = "AUTO"
         self.stream.codec_context.thread_count = self._threads
+        self._length_bytes = length_bytes(self.stream.codec_context.extradata)
 
-    def skip_unless(self, needed: bool) -> None:
-        """Leave out the next packet's frame unless it is needed here, or by another frame."""
+    def skip(self, packet: av.Packet) -> bool:
+        """Leave out this packet's frame if no other one builds on it; whether it is left out."""
+        if not self.can_skip or first_slice_refers(bytes(packet), self._length_bytes) is not False:
+            return False
+        self.stream.codec_context.skip_frame = "NONREF"
+        return True
+
+    def keep(self) -> None:
+        """Decode the next packet's frame whatever it is."""
         if self.can_skip:
-            self.stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            self.stream.codec_context.skip_frame = "DEFAULT"
 
     def packets(self, unreadable: Callable[[], None]) -> Iterator[av.Packet]:
         """Packets with content, to the end; ``unreadable`` is called where one is not."""
@@ -116,7 +130,9 @@ class TrackReader:
                     if packet.size:
                         yield packet
                 return
-            except av.error.EOFError:
+            except (av.error.EOFError, IndexError):
+                # IndexError: behind the last packet PyAV stumbles over tracks that turned up on
+                # the way, as they do in damaged broadcasts.
                 return
             except av.error.FFmpegError:
                 unreadable()
@@ -156,9 +172,9 @@ class TrackReader:
             if time is None:
                 self.rewind()
                 return None
-            odd[0] |= packet.is_corrupt or packet.dts is None
-            if packet.is_keyframe and packet.dts is not None:
-                keys.append(KeyPacket(time, packet.dts))
+            odd[0] |= packet.is_corrupt
+            if packet.is_keyframe:
+                keys.append(KeyPacket(time, time if packet.dts is None else packet.dts))
             if not packet.is_discard:
                 times.append(time)
                 if last is None or time > last:
@@ -166,5 +182,5 @@ class TrackReader:
         self.rewind()
         shown = tuple(sorted(set(times)))
         odd.append(not times or len(shown) != len(times))
-        ascending = all(a.pts < b.pts and a.dts < b.dts for a, b in pairwise(keys))
+        ascending = all(a.pts < b.pts for a, b in pairwise(keys))
         return PacketIndex(shown, tuple(keys), last_length, ascending and not any(odd))

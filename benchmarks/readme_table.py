@@ -1,0 +1,69 @@
+"""The table of the README, from the figures that the benchmarks kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS
+
+README = RESULTS.parents[1] / "README.md"
+_START, _END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown of ``results.json``."""
+    clip, slowfast = results["clip_extraction"], results["slowfast"]
+    reading, memory = results["reading"], results["memory"]
+    together, engines = results["one_decode"], results["engines"]
+    machine = clip["machine"]
+    gain = [
+        engines[name]["torch bf16"]["ms_a_sample"] / engines[name]["openvino bf16"]["ms_a_sample"]
+        for name in ("clip", "mobileclip", "slowfast", "dinov2")
+    ]
+    rows = [
+        ("CPU time of the usual recipe (OpenCV, PIL, fp32) over this one's, CLIP ViT-B/32, "
+         "2 fps of 720p, bf16", f"{clip['cpu_recipe_over_clipline_bf16']:.1f}x"),
+        ("the same in fp32", f"{clip['cpu_recipe_over_clipline_fp32']:.1f}x"),
+        ("wall time over the slower of decoding and model alone, a core each",
+         f"{clip['wall_over_slower_part_alone']:.2f}"),
+        ("CLIP in bf16: share of the measured matrix rate; lowest cosine to fp32",
+         f"{clip['bf16_share_of_matrix_rate']:.0%}; {clip['bf16_lowest_cosine']:.5f}"),
+        ("SlowFast in bf16: time over the published network's in fp32; lowest cosine",
+         f"{slowfast['bf16_over_published_fp32']:.2f}; {slowfast['bf16_lowest_cosine']:.5f}"),
+        ("300 frames: CPU time of a seek for each over one pass",
+         f"{reading['seek_each_over_one_pass']:.0f}x"),
+        ("4 of 6000 frames: CPU time of decoding all over key-frame seeks",
+         f"{reading['one_pass_over_keyframe_seeks']:.0f}x"),
+        ("four backbones in one pass over the models alone and one decode, CPU time",
+         f"{together['together_over_parts']:.2f}"),
+        ("OpenVINO over torch in bf16, four backbones", f"{min(gain):.1f}x to {max(gain):.1f}x"),
+        ("10 minutes of 720p: peak memory above the loaded model; above the model at work",
+         f"{memory['ten_minutes_peak_above_mb']} MB; "
+         f"{memory['ten_minutes_peak_above_model_alone_mb']} MB"),
+        (f"growth over {memory['many']} videos", f"{memory['growth_over_many_mb']:.0f} MB"),
+    ]  # fmt: skip
+    lines = [
+        f"Measured on {machine['cores']} cores of a {machine['cpu']}, parts of a row in one run "
+        "(`python -m benchmarks.clip_extraction` and its siblings):",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {what} | {figure} |" for what, figure in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str, results: dict[str, Any]) -> str:
+    """``readme`` with the table between its marks."""
+    head, rest = readme.split(_START)
+    return head + _START + table(results) + _END + rest.split(_END)[1]
+
+
+def main() -> None:
+    """Write the table."""
+    results = json.loads(Path(RESULTS).read_text())
+    README.write_text(with_table(README.read_text(), results))
+
+
+if __name__ == "__main__":
+    main()
