@@ -1,4 +1,4 @@
-"""What a million videos would cost: decoding and embedding measured here, the rest is arithmetic."""
+"""What a million videos would cost: decoding and embedding are measured, the rest is arithmetic."""
 
 import argparse
 import tempfile

@@ -70,7 +70,7 @@ def main() -> None:
                 samples[done.backbone] = done.samples
 
         def decode() -> None:
-            streams = (run.outputs[0].stream,)
+            streams = tuple(dict.fromkeys(output.stream for output in run.outputs))
             jobs = [
                 Job(n, video.path, "pyav", 1, False, streams)
                 for n, video in enumerate(find_videos(videos).videos)

@@ -107,6 +107,8 @@ def _check_names(open_clip: ModuleType, config: ClipConfig, has_schema: bool) ->
                 "this model brings its own weights.",
                 hint="Leave weights empty, or set it to 'untrained'.",
             )
+        if config.model.startswith(LOCAL_DIR):
+            _require_model_folder(Path(config.model.removeprefix(LOCAL_DIR)))
         return
     known = open_clip.list_models()
     if config.model.replace("/", "-") not in known:
@@ -131,13 +133,15 @@ def _weights_path(open_clip: ModuleType, config: ClipConfig) -> Path:
     if config.model.startswith(_HUB):
         fetch = open_clip.pretrained.download_pretrained_from_hf
         repository = config.model.removeprefix(_HUB)
-        _download(config, lambda: fetch(repository, filename="open_clip_config.json"))
-        return _download(config, lambda: fetch(repository))
+        address = f"https://huggingface.co/{repository}"
+        _download(config, lambda: fetch(repository, filename="open_clip_config.json"), address)
+        return _download(config, lambda: fetch(repository), address)
     weights = str(config.weights)
     tag = open_clip.get_pretrained_cfg(config.model.replace("/", "-"), weights)
     if tag:
         _check_quick_gelu(open_clip, config, tag)
-        return _download(config, lambda: open_clip.download_pretrained(tag))
+        address = tag.get("url") or f"https://huggingface.co/{tag['hf_hub'].rstrip('/')}"
+        return _download(config, lambda: open_clip.download_pretrained(tag), address)
     if not Path(weights).is_file():
         tags = open_clip.list_pretrained_tags_by_model(config.model)
         raise WeightsError(
@@ -147,13 +151,16 @@ def _weights_path(open_clip: ModuleType, config: ClipConfig) -> Path:
     return Path(weights)
 
 
-def _local_weights(directory: Path) -> Path:
+def _require_model_folder(directory: Path) -> None:
     if not (directory / "open_clip_config.json").is_file():
         raise WeightsError(
             f"{directory}: neither open_clip_config.json (open_clip) nor config.json "
             "(transformers), so this is no model folder.",
             hint="The demo's folder comes with git: `git checkout data/weights/demo_clip`.",
         )
+
+
+def _local_weights(directory: Path) -> Path:
     for name in _LOCAL_NAMES:
         if (directory / name).is_file():
             return directory / name
@@ -189,9 +196,9 @@ def _require_quick_gelu(open_clip: ModuleType, config: ClipConfig, path: Path) -
     )
 
 
-def _download(config: ClipConfig, fetch: Callable[[], str]) -> Path:
+def _download(config: ClipConfig, fetch: Callable[[], str], address: str) -> Path:
     hint = (
-        "Without network access: download the checkpoint elsewhere, copy it here "
+        f"Without network access: download the checkpoint elsewhere from {address}, copy it here "
         "(data/weights/ is tracked by the pipeline) and set weights to its path."
     )
     return Path(_from_hub(config, f"weights {config.weights or config.model}", fetch, hint))

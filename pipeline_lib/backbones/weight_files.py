@@ -190,6 +190,8 @@ def _listed(what: str, names: list[str]) -> list[str]:
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    if cause.startswith("Weights only load failed"):  # followed by advice to load it unsafely
+        cause = "it is damaged, or holds more than tensors"
     return WeightsError(
         f"{path}: not a readable checkpoint ({cause}).",
         hint="Copy or download it again; checkpoints that run code when loaded are refused.",

@@ -184,9 +184,9 @@ def _times(
 def _refuse_damage(job: Job, video: VideoReader) -> None:
     if job.tolerant or video.damage is None:
         return
-    # Not how much is damaged: decoding stops at the first sign, which threads meet at their own pace.
-    message = "damaged" if video.errors else video.damage.message
-    raise VideoError(f"{job.path}: {message}.", reason=video.damage.reason)
+    # Not how much is corrupt: decoding stops at the first sign, which threads meet at their pace.
+    found = video.damage.message if video.damage.reason == "truncated" else "it is damaged"
+    raise VideoError(f"{job.path}: {found}.", reason=video.damage.reason)
 
 
 def _facts(video: VideoReader) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import threading
 import traceback
 from typing import Any
 
-from pipeline_lib.errors import VideoError
+from pipeline_lib.errors import ConfigError, VideoError
 from pipeline_lib.extraction.decode import (
     Alive,
     EndEvent,
@@ -27,8 +27,10 @@ from pipeline_lib.extraction.decode import (
 )
 
 HEADER = struct.Struct("<cIQ")
-FRAME, END, FAIL, BEAT, BUG = b"F", b"E", b"X", b"B", b"!"
+FRAME, END, FAIL, BEAT, SETUP, BUG = b"F", b"E", b"X", b"B", b"S", b"!"
 BEAT_S = 0.5
+# CUDA maps far more addresses than there is memory.
+_MAPS_A_DEVICE = frozenset({"torchcodec"})
 _PR_SET_PDEATHSIG = 1
 
 
@@ -64,6 +66,8 @@ def _run(job: Job, sender: _Sender) -> None:
                 sender.send(END, event.facts)
     except VideoError as error:
         _fail(failure(job, error), sender)
+    except ConfigError as error:
+        sender.send(SETUP, [error.message, error.hint])  # no video is at fault
     except MemoryError:
         message = f"{job.path}: decoding it needs more memory than a decoder may have."
         _fail(FailEvent(job.number, "out_of_memory", message), sender)
@@ -104,14 +108,16 @@ def _limit_memory(limit: int) -> None:
 def main() -> None:
     """Serve jobs until stdin ends; arguments: bytes of address space, the parent's process id."""
     _die_with_parent(int(sys.argv[2]))
-    _limit_memory(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     # Decoding libraries print; nothing of that may get between the messages.
     sender = _Sender(os.dup(1))
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
         try:
-            _run(Job.from_dict(json.loads(line)), sender)
+            job = Job.from_dict(json.loads(line))
+            if job.decoder not in _MAPS_A_DEVICE:
+                _limit_memory(int(sys.argv[1]))
+            _run(job, sender)
         except BrokenPipeError:
             return
         except Exception:  # noqa: BLE001  # the outermost frame: the parent reports it as a bug

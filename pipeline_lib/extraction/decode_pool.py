@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.errors import VideoError
+from pipeline_lib.errors import ConfigError, VideoError
 from pipeline_lib.extraction import decode_child as child
 from pipeline_lib.extraction.decode import (
     Alive,
@@ -28,7 +28,7 @@ from pipeline_lib.extraction.decode import (
 )
 
 # Frames decoded ahead of the models, over all processes: a few batches.
-_AHEAD = 64
+_AHEAD = 128
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _MEMORY_LIMIT = 16 << 30
@@ -127,6 +127,8 @@ class _Child:
             elif kind == child.FAIL:
                 yield FailEvent(job.number, *content)
                 return
+            elif kind == child.SETUP:
+                raise ConfigError(content[0], hint=content[1])
             elif kind == child.BUG:
                 raise RuntimeError(f"{job.path}: the decoding process failed:\n{content}")
 
@@ -181,6 +183,7 @@ class DecodePool:
         Close the iterator to stop early; the processes end with it.
 
         Raises:
+            ConfigError: The decoder is not installed.
             RuntimeError: A bug in the decoding process.
         """
         ahead: queue.Queue[Event | BaseException | None] = queue.Queue(_AHEAD)

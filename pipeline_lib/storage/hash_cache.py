@@ -10,6 +10,8 @@ from pipeline_lib.storage.atomic import write_text
 # A file changed this recently may change again within one tick of its clock, unseen.
 _SETTLED_NS = 2_000_000_000
 _Stamp = tuple[int, int, int]
+# The stamp and the hash.
+_Entry = list[int | str]
 
 
 class HashCache:
@@ -22,14 +24,8 @@ class HashCache:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._known: dict[str, list[int | str]] = {}
+        self._known = _read(path) if path is not None else {}
         self._changed = False
-        if path is not None and path.exists():
-            try:
-                known = dict(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
-                return
-            self._known = {k: v for k, v in known.items() if isinstance(v, list) and len(v) == 4}
 
     def get(self, path: str, info: os.stat_result) -> str | None:
         """The hash of an unchanged file, or ``None``."""
@@ -43,11 +39,24 @@ class HashCache:
             self._changed = True
 
     def save(self) -> None:
-        """Write what is new."""
+        """Write what is new; what another run has written meanwhile stays."""
         if self._path is not None and self._changed:
+            self._known = {**_read(self._path), **self._known}
             text = json.dumps(self._known, ensure_ascii=True, separators=(",", ":"))
             write_text(self._path, text)
             self._changed = False
+
+
+def _read(path: Path) -> dict[str, _Entry]:
+    try:
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {key: entry for key, entry in known.items() if _is_entry(entry)}
+
+
+def _is_entry(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 4
 
 
 def _stamp(info: os.stat_result) -> _Stamp:

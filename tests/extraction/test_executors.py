@@ -103,6 +103,20 @@ def test_a_shard_that_runs_again_keeps_what_stands(folder, config, expected, tmp
     assert tree(tmp_path)["clip/manifest.json"] == expected["clip/manifest.json"]
 
 
+def test_a_second_run_reads_no_video_that_the_first_one_decoded(
+    folder, config, tmp_path, monkeypatch
+):
+    copied = tmp_path / "videos"
+    for path in (folder / "train" / "fall").iterdir():
+        copied.mkdir(exist_ok=True)
+        copied.joinpath(path.name).write_bytes(path.read_bytes())
+        os.utime(copied / path.name, (1_500_000_000, 1_500_000_000))
+    extract(config, copied, tmp_path / "f", hash_cache=tmp_path / "hashes.json")
+    monkeypatch.setattr("pipeline_lib.extraction.plan.sha256_file", lambda path: 1 / 0)
+    [report] = extract(config, copied, tmp_path / "f", hash_cache=tmp_path / "hashes.json")
+    assert len(report.kept) == 6
+
+
 def test_a_run_without_shards_sums_up_what_shards_left(folder, config, expected, tmp_path):
     for index in (0, 2):
         extract(config, folder, tmp_path, shard=Shard(index, 3))

@@ -251,6 +251,18 @@ def test_a_damaged_entry_is_not_known(tmp_path, entry):
     assert HashCache(tmp_path / "hashes.json").get(str(video), video.stat()) is None
 
 
+def test_caches_of_two_runs_at_once_are_put_together(tmp_path):
+    paths = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    caches = [HashCache(tmp_path / "hashes.json") for _ in paths]
+    for path, cache in zip(paths, caches, strict=True):
+        path.touch()
+        os.utime(path, (LONG_AGO, LONG_AGO))
+        cache.put(str(path), path.stat(), path.stem)
+        cache.save()
+    both = HashCache(tmp_path / "hashes.json")
+    assert [both.get(str(path), path.stat()) for path in paths] == ["a", "b"]
+
+
 def test_a_cache_without_a_file_forgets(tmp_path):
     video = tmp_path / "a.mp4"
     video.touch()
