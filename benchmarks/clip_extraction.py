@@ -23,8 +23,9 @@ from benchmarks.common import (
     side_by_side,
     write_video,
 )
-from pipeline_lib.backbones.base import Placement
+from pipeline_lib.backbones.base import Backbone, Placement
 from pipeline_lib.backbones.clip import ClipBackbone, load_clip
+from pipeline_lib.backbones.openvino_engine import OpenVinoBackbone
 from pipeline_lib.config import ClipConfig, ExtractConfig, RuntimeConfig
 from pipeline_lib.extraction.decode import Job
 from pipeline_lib.extraction.decode_pool import DecodePool
@@ -82,7 +83,7 @@ def recipe(paths: list[Path], clip: ClipBackbone) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def clipline(folder: Path, clip: ClipBackbone, **runtime: int) -> Callable[[], None]:
+def clipline(folder: Path, clip: Backbone, **runtime: int) -> Callable[[], None]:
     """A whole extraction into a new directory."""
 
     def run() -> None:
@@ -157,6 +158,7 @@ def main() -> None:
                 "recipe fp32": lambda: recipe(paths, fp32),
                 "clipline fp32": clipline(videos, fp32),
                 "clipline bf16": clipline(videos, bf16),
+                "clipline bf16 on OpenVINO": clipline(videos, OpenVinoBackbone(fp32, "bf16")),
                 "clipline bf16, a core each": clipline(videos, bf16, threads=1, decode_workers=1),
                 "decode alone, a core": decode_alone(paths, bf16),
                 "model alone, a core": model_alone(images, bf16),
@@ -176,6 +178,9 @@ def main() -> None:
         "costs": rounded(costs),
         "cpu_recipe_over_clipline_bf16": round(
             costs["recipe fp32"].cpu_s / costs["clipline bf16"].cpu_s, 2
+        ),
+        "cpu_recipe_over_clipline_openvino": round(
+            costs["recipe fp32"].cpu_s / costs["clipline bf16 on OpenVINO"].cpu_s, 2
         ),
         "cpu_recipe_over_clipline_fp32": round(
             costs["recipe fp32"].cpu_s / costs["clipline fp32"].cpu_s, 2

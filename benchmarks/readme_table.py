@@ -23,6 +23,7 @@ def table(results: dict[str, Any]) -> str:
     rows = [
         ("CPU time of the usual recipe (OpenCV, PIL, fp32) over this one's, CLIP ViT-B/32, "
          "2 fps of 720p, bf16", f"{clip['cpu_recipe_over_clipline_bf16']:.1f}x"),
+        ("the same with OpenVINO", f"{clip['cpu_recipe_over_clipline_openvino']:.1f}x"),
         ("the same in fp32", f"{clip['cpu_recipe_over_clipline_fp32']:.1f}x"),
         ("wall time over the slower of decoding and model alone, a core each",
          f"{clip['wall_over_slower_part_alone']:.2f}"),
