@@ -30,7 +30,7 @@ def table(results: dict[str, Any]) -> str:
         ("CLIP in bf16: share of the measured matrix rate; lowest cosine to fp32",
          f"{clip['bf16_share_of_matrix_rate']:.0%}; {clip['bf16_lowest_cosine']:.5f}"),
         ("SlowFast in bf16: time over the published network's in fp32; lowest cosine",
-         f"{slowfast['bf16_over_published_fp32']:.2f}; {slowfast['bf16_lowest_cosine']:.5f}"),
+         f"{slowfast['bf16_over_published_fp32']:.2f}; {slowfast['bf16_lowest_cosine']:.6f}"),
         ("300 frames: CPU time of a seek for each over one pass",
          f"{reading['seek_each_over_one_pass']:.0f}x"),
         ("4 of 6000 frames: CPU time of decoding all over key-frame seeks",
@@ -44,7 +44,7 @@ def table(results: dict[str, Any]) -> str:
         (f"growth over {memory['many']} videos", f"{memory['growth_over_many_mb']:.0f} MB"),
     ]  # fmt: skip
     lines = [
-        f"Measured on {machine['cores']} cores of a {machine['cpu']}, parts of a row in one run "
+        f"Measured on {machine['cores']} cores, {machine['cpu']}, parts of a row in one run "
         "(`python -m benchmarks.clip_extraction` and its siblings):",
         "",
         "| | |",
