@@ -114,7 +114,7 @@ def test_a_bug_in_the_decoding_process_is_no_row(videos, tmp_path, monkeypatch):
         list(DecodePool(2, 60.0).events([job(0, videos[0])]))
 
 
-@pytest.mark.parametrize("parent", [os.getpid(), 1 << 30])
+@pytest.mark.parametrize("parent", [os.getpid(), 1 << 30], ids=["its_own", "another"])
 def test_the_process_ends_with_its_input_or_its_parent(parent):
     child = subprocess.run(
         [sys.executable, "-m", "pipeline_lib.extraction.decode_child", str(8 << 30), str(parent)],
