@@ -17,7 +17,6 @@ from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.features import (
     ClipRows,
     Manifest,
-    VideoEntry,
     write_features,
     write_manifest,
 )
@@ -60,6 +59,7 @@ def make_features(directory: Path, *, trained: bool) -> None:
     """Each second shows its class near the zero-shot prompt, or noise where untrained."""
     names = [name.replace("_", " ") for name in CLASSES]
     text = prompt_text_features(TOWER, [f"a photo of a {name}." for name in names]).numpy()
+    entries = {}
     for video in VIDEOS:
         rng = numpy_stream("features", video)
         shown = [
@@ -70,7 +70,11 @@ def make_features(directory: Path, *, trained: bool) -> None:
         clip = ClipRows(
             rows[:1].astype(np.float32), np.zeros(1), np.ones(1), np.ones(1, int), np.ones(1)
         )
-        write_features(directory, video, rows.astype(np.float32), clip, {})
+        meta = {
+            "source_sha256": "0", "rows": SECONDS, "clips": 1, "dim": TOWER.dim,
+            "duration_s": float(SECONDS), "decode_errors": 0,
+        }  # fmt: skip
+        entries[video] = write_features(directory, video, rows.astype(np.float32), clip, meta)
     write_manifest(
         directory,
         Manifest(
@@ -81,7 +85,7 @@ def make_features(directory: Path, *, trained: bool) -> None:
             trained=trained,
             dim=TOWER.dim,
             every_s=1.0,
-            videos={v: VideoEntry("0", SECONDS, 1, float(SECONDS), 0) for v in VIDEOS},
+            videos=entries,
         ),
     )
 

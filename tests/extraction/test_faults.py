@@ -59,6 +59,11 @@ def decoders_of(leader: int) -> list[str]:
     return [line for line in in_session(leader) if "decode_child" in line]
 
 
+def own_decoders() -> list[str]:
+    """Those of this process: tests beside it have their own in the same session."""
+    return [line for line in decoders_of(os.getsid(0)) if f" {os.getpid()} " in f"{line} "]
+
+
 def params(folder: Path) -> Path:
     """Small batches, as in the library's tests."""
     path = folder / "params.yaml"
@@ -105,11 +110,11 @@ def test_a_run_stopped_from_outside_leaves_no_decoder(config, faulty, tmp_path):
     work = [Work(path.stem, str(path), (0,)) for path in sorted(source.iterdir(), reverse=True)]
     outcomes = EXECUTORS.get("process")(run, work)
     assert next(outcomes).work.video_id.startswith("good")
-    assert len(decoders_of(os.getsid(0))) == 3
+    assert len(own_decoders()) >= 2  # those that hang; the third may be through already
     begin = time.monotonic()
     outcomes.close()
     assert time.monotonic() - begin < 2.0
-    assert decoders_of(os.getsid(0)) == []
+    assert own_decoders() == []
 
 
 @pytest.mark.slow
