@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline_lib.backbones.base import Backbone, Placement, Preprocess, WeightsSource
+from pipeline_lib.backbones.base import Backbone, Placement, WeightsSource
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import choose_precision, precision_name
 from pipeline_lib.runtime.lanes import cores
@@ -32,16 +32,22 @@ class OpenVinoBackbone(Backbone):
 
     def __init__(self, backbone: Backbone, precision: str) -> None:
         super().__init__(
-            f"{backbone.identity['network']} on OpenVINO {_openvino().__version__}",
+            backbone.identity["network"],
             VERSION,
             WeightsSource(backbone.weights_id, backbone.weights_sha256, backbone.trained),
-            Preprocess(backbone.resize, backbone.preprocess.mean, backbone.preprocess.std),
+            backbone.preprocess,
             Placement(backbone.device, "fp32", backbone.batch_size),
         )
         self.dim = backbone.dim
         self.frames_per_sample = backbone.frames_per_sample
         self.precision = precision_name(choose_precision(precision, backbone.device))
-        self.identity = {**self.identity, "precision": self.precision}
+        # All that identifies the backbone, its own version among it, and the engine.
+        self.identity = {
+            **backbone.identity,
+            "precision": self.precision,
+            "engine": f"OpenVINO {_openvino().__version__}",
+            "engine_version": VERSION,
+        }
         self._compiled = self._compile(backbone)
         self._requests = threading.local()
 

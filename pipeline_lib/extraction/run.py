@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pipeline_lib.extraction.engine import Outcome, Work
 from pipeline_lib.extraction.executors import EXECUTORS, Run
-from pipeline_lib.extraction.executors.base import Settings
 from pipeline_lib.extraction.output import Output
 from pipeline_lib.extraction.plan import (
     FAILURES,
@@ -239,6 +238,3 @@ def _info(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:
         return None
-
-
-__all__ = ["Extraction", "Run", "Settings"]

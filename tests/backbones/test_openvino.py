@@ -37,6 +37,7 @@ def test_features_are_torchs(config, frames):
     assert fast.dim == plain.dim
     assert fast.weights_sha256 == plain.weights_sha256
     assert fast.identity != plain.identity
+    assert fast.identity["version"] == plain.identity["version"]
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(fast.encode, [frames] * 8))
     for row in rows:
