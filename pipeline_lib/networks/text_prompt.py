@@ -11,8 +11,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks.prompt_packing import Packing, pack
 from pipeline_lib.networks.text_towers import TextTower
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 Position = Literal["end", "middle", "front"]
 
 CONTEXT_STD = 0.02
+_TEXTS_AT_ONCE = 64
 _CONTEXT = -1  # stands for a context vector in a row of token ids
 
 
@@ -85,7 +88,7 @@ class PromptLearner(nn.Module):
     """The prompts of C classes around a trainable context.
 
     ``ctx`` is the only parameter and the only entry of ``state_dict``: everything else follows
-    from the names and is made anew.
+    from the names, is made anew, and lies where the tower is.
 
     Args:
         tower: The frozen text tower; no part of this module.
@@ -102,11 +105,6 @@ class PromptLearner(nn.Module):
             are the same words, so that a shared context can never tell them apart.
     """
 
-    # Registered as buffers, so that `.to(device)` moves them, but no part of a checkpoint.
-    fixed: Tensor  # [C, l, d]: embeddings of everything but the context
-    slots: Tensor  # [C, n]: where the context stands
-    eot: Tensor
-
     def __init__(
         self, tower: TextTower, names: Sequence[str], context: Tensor, position: Position = "end"
     ) -> None:
@@ -116,26 +114,70 @@ class PromptLearner(nn.Module):
         rows = _token_rows(tower, names, self.ctx.shape[-2], position)
         if self.ctx.dim() == 2:
             _require_different(rows, names)
-        eot = torch.tensor([len(row) - 1 for row in rows])
-        # Exact where no token sees a later one; a bidirectional tower reads its padding too.
-        length = int(eot.max()) + 1 if tower.causal else tower.context_length
-        padding = int(tower.tokenize([""])[0, -1])
-        ids = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
-        slots = (ids == _CONTEXT).nonzero()[:, 1].reshape(len(rows), -1)
-        fixed = tower.embed(ids.masked_fill(ids == _CONTEXT, padding))
-        self.register_buffer("fixed", fixed, persistent=False)
-        self.register_buffer("slots", slots.to(tower.device), persistent=False)
-        self.register_buffer("eot", eot.to(tower.device), persistent=False)
+        self.eot = torch.tensor([len(row) - 1 for row in rows], device=tower.device)
+        self._packing: Packing | None = None
+        if tower.causal:
+            common = _common_beginning(rows, own_contexts=self.ctx.dim() == 3)
+            packing = pack([len(row) for row in rows], common)
+            self._packing = packing.to(tower.device)
+            text_of, place = packing.text, packing.position
+        else:
+            # Padding is part of the text to a tower that sees it, so each has a whole row.
+            shape = (len(rows), tower.context_length)
+            text_of = torch.arange(shape[0])[:, None].expand(shape)
+            place = torch.arange(shape[1]).expand(shape)
+        self._lay_out(rows, text_of, place)
+
+    def _lay_out(self, rows: list[list[int]], text_of: Tensor, place: Tensor) -> None:
+        """Look up what is fixed, and note which slots the context fills with which vectors."""
+        padding = int(self._tower.tokenize([""])[0, -1])
+        longest = max(int(place.max()) + 1, *map(len, rows))
+        tokens = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
+        before = (tokens == _CONTEXT).cumsum(dim=1) - 1  # the how-manieth vector of its context
+        ids, vector = tokens[text_of, place], before[text_of, place]
+        is_context = ids == _CONTEXT
+        if self.ctx.dim() == 3:
+            vector = vector + text_of * self.ctx.shape[1]
+        device = self._tower.device
+        self._fixed = self._tower.embed(ids.masked_fill(is_context, padding))
+        self._slots = is_context.flatten().nonzero()[:, 0].to(device)
+        self._vectors = vector[is_context].to(device)
 
     def embeddings(self) -> Tensor:
-        """The prompts as token embeddings without positions, fp32 [C, l, d]."""
-        classes, _, width = self.fixed.shape
-        index = self.slots.unsqueeze(-1).expand(-1, -1, width)
-        return self.fixed.scatter(1, index, self.ctx.expand(classes, -1, -1))
+        """The prompts as token embeddings without positions, fp32 [P, l, d].
+
+        A causal tower's share rows (:mod:`pipeline_lib.networks.prompt_packing`); otherwise P is C
+        and l the tower's ``context_length``.
+        """
+        context = self.ctx.flatten(0, -2)[self._vectors]
+        fixed = self._fixed.flatten(0, 1)
+        return fixed.index_copy(0, self._slots, context).view(self._fixed.shape)
 
     def forward(self) -> Tensor:
         """Text features of the C prompts, fp32 [C, D], not normalised."""
-        return self._tower.encode(self.embeddings(), self.eot)
+        embeddings = self.embeddings()
+        if self._packing is not None:
+            return self._tower.encode_packed(embeddings, self._packing)
+        if len(embeddings) <= _TEXTS_AT_ONCE:
+            return self._tower.encode(embeddings, self.eot)
+        # What the backward pass needs of 1000 whole texts would fill 26 GB; so it is made again.
+        parts = [
+            checkpoint(self._tower.encode, some, eot, use_reentrant=False)
+            for some, eot in zip(
+                embeddings.split(_TEXTS_AT_ONCE), self.eot.split(_TEXTS_AT_ONCE), strict=True
+            )
+        ]
+        return torch.cat([torch.as_tensor(part) for part in parts])
+
+
+def _common_beginning(rows: list[list[int]], *, own_contexts: bool) -> int:
+    """Leading tokens in which all prompts agree; always less than a whole prompt."""
+    shortest = min(len(row) for row in rows)
+    for place in range(shortest - 1):
+        tokens = {row[place] for row in rows}
+        if len(tokens) > 1 or (own_contexts and _CONTEXT in tokens):
+            return place
+    return shortest - 1
 
 
 def _token_rows(

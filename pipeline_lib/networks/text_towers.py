@@ -7,14 +7,16 @@ and a branch in :func:`text_tower`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks.frozen_blocks import FrozenBlocks
 from pipeline_lib.networks.mobileclip import MobileClip
+from pipeline_lib.networks.prompt_packing import Packing
 
 
 class Tokenizer(Protocol):
@@ -31,8 +33,8 @@ class TextTower(Protocol):
         width: Size d of a token embedding.
         dim: Size D of a text feature, that of the image features it is compared with.
         context_length: Most tokens of a text, SOT and EOT included.
-        causal: No token sees a later one, so whatever follows the last EOT may be cut off. In a
-            bidirectional tower the padding is visible and belongs to the text.
+        causal: No token sees a later one, so whatever follows the last EOT may be cut off, and
+            texts may be packed. In a bidirectional tower the padding belongs to the text.
         logit_scale: Factor on cosines that makes them logits (100 in most published CLIPs).
         weights_sha256: Hash of the weights, compared with that of the image features.
         device: Where the network is.
@@ -59,6 +61,9 @@ class TextTower(Protocol):
     def fragments(self, words: str) -> bool:
         """Whether a token of ``words`` is a piece of a character, which no text tower knows."""
 
+    def vocabulary(self) -> list[str]:
+        """What each token id stands for; pieces of characters as ``\ufffd``."""
+
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings without positions, fp32 [N, L, d]."""
 
@@ -69,6 +74,14 @@ class TextTower(Protocol):
             embeddings: [N, l, d] without positions; l is ``context_length``, or less (but past
                 every EOT) where the tower is causal.
             eot: int64 [N], as :meth:`eot` returns it.
+        """
+
+    def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
+        """The same for texts that share rows, fp32 [N, D]; causal towers only.
+
+        Args:
+            embeddings: [P, l, d] without positions, laid out by ``packing``.
+            packing: On the tower's device.
         """
 
 
@@ -106,6 +119,14 @@ class _ClipTexts:
         ids = self.tokenize([words])
         return any("\ufffd" in decode([i]) for i in ids[0, 1 : int(self.eot(ids))].tolist())
 
+    def vocabulary(self) -> list[str]:
+        """See :meth:`TextTower.vocabulary`."""
+        tokenizer: Any = self._tokenizer
+        if hasattr(tokenizer, "tokenizer"):  # open_clip's wrapper of a transformers tokenizer
+            inner = tokenizer.tokenizer
+            return list(inner.convert_ids_to_tokens(range(len(inner))))
+        return [tokenizer.decode([i]).strip() for i in range(tokenizer.vocab_size)]
+
 
 class OpenClipTextTower(_ClipTexts):
     """The text tower of an open_clip ``CLIP`` or ``CustomTextCLIP``; see :class:`TextTower`.
@@ -116,12 +137,19 @@ class OpenClipTextTower(_ClipTexts):
         model: The whole model; it is frozen and put into eval mode.
         tokenizer: The model's tokenizer.
         weights_sha256: Hash of the weights.
+        precision: Of the matrix products.
 
     Raises:
         ConfigError: The text half cannot be fed embeddings; the message says why.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Tokenizer, weights_sha256: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Tokenizer,
+        weights_sha256: str,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         # CLIP keeps the text tower's parts as its own attributes, CustomTextCLIP under `.text`.
         tower: Any = getattr(model, "text", model)
         # The two classes name their pooling differently too.
@@ -135,17 +163,16 @@ class OpenClipTextTower(_ClipTexts):
         self._tokenizer = tokenizer
         self._eos_id = eos_id if pool_type == "eos" else None
         self._embedding: nn.Embedding = tower.token_embedding
-        self._blocks: nn.Module = tower.transformer
+        self._blocks = FrozenBlocks(tower.transformer.resblocks, precision)
         self._norm: nn.Module = tower.ln_final
         self._positions: Tensor = tower.positional_embedding
-        self._mask: Tensor | None = tower.attn_mask
         self._projection: nn.Linear | nn.Parameter | None = tower.text_projection
         # Eval mode is more than no gradient: batch norms would go on moving their statistics.
         model.eval().requires_grad_(False)
         self.width = self._embedding.embedding_dim
         self.dim = _projected_size(self._projection, self.width)
         self.context_length = len(self._positions)
-        self.causal = self._mask is not None
+        self.causal = tower.attn_mask is not None
         self.logit_scale = float(torch.as_tensor(model.logit_scale).detach().float().exp())
         self.weights_sha256 = weights_sha256
         self.device = self._positions.device
@@ -158,17 +185,26 @@ class OpenClipTextTower(_ClipTexts):
 
     def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
         """See :meth:`TextTower.encode`."""
-        length = embeddings.shape[1]
-        x = embeddings.to(self._positions.dtype) + self._positions[:length]
-        mask = None if self._mask is None else self._mask[:length, :length]
-        x = self._blocks(x, attn_mask=mask)
+        texts, length, _ = embeddings.shape
+        earlier = torch.ones(length, length, dtype=torch.bool, device=self.device).tril()
+        read = torch.arange(texts, device=self.device) * length + eot.to(self.device)
+        x = embeddings + self._positions[:length]
+        return self._read(self._blocks(x, earlier if self.causal else None), read)
+
+    def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
+        """See :meth:`TextTower.encode_packed`."""
+        x = embeddings + self._positions[packing.position]
+        return self._read(self._blocks(x, packing.visible), packing.read)
+
+    def _read(self, x: Tensor, slots: Tensor) -> Tensor:
+        """Features at ``slots``, int64 [N], counted through all tokens of ``x`` [P, l, d]."""
         # The norm works on each token by itself, so only the token that is read needs it.
-        pooled = self._norm(x[torch.arange(len(x), device=x.device), eot])
+        pooled = self._norm(x.flatten(0, 1)[slots])
         if self._projection is None:
-            return pooled.float()
+            return torch.as_tensor(pooled)
         if isinstance(self._projection, nn.Linear):
-            return torch.as_tensor(self._projection(pooled)).float()
-        return (pooled @ self._projection).float()
+            return torch.as_tensor(self._projection(pooled))
+        return torch.as_tensor(pooled @ self._projection)
 
 
 class MobileClipTextTower(_ClipTexts):
@@ -180,13 +216,21 @@ class MobileClipTextTower(_ClipTexts):
         model: The whole model; it is frozen and put into eval mode.
         tokenizer: The model's tokenizer.
         weights_sha256: Hash of the weights.
+        precision: Of the matrix products and convolutions.
     """
 
     causal = False
 
-    def __init__(self, model: MobileClip, tokenizer: Tokenizer, weights_sha256: str) -> None:
+    def __init__(
+        self,
+        model: MobileClip,
+        tokenizer: Tokenizer,
+        weights_sha256: str,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
+        self._precision = precision
         self._encoder = model.text_encoder
         self.width = self._encoder.shape.width
         self.dim = self._encoder.shape.dim
@@ -201,23 +245,35 @@ class MobileClipTextTower(_ClipTexts):
 
     def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
         """See :meth:`TextTower.encode`."""
-        return self._encoder.encode(embeddings, eot)
+        half = self._precision != torch.float32
+        with torch.autocast(self.device.type, self._precision, enabled=half):
+            return self._encoder.encode(embeddings, eot).float()
+
+    def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
+        """Its tokens see later ones, so texts cannot share a row."""
+        raise NotImplementedError("a bidirectional tower takes one text a row; see `causal`")
 
 
-def text_tower(model: nn.Module, tokenizer: Tokenizer, *, weights_sha256: str) -> TextTower:
+def text_tower(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    *,
+    weights_sha256: str,
+    precision: torch.dtype = torch.float32,
+) -> TextTower:
     """The text half of ``model``, frozen.
 
     Args:
         model: A loaded model with both towers.
         tokenizer: Its tokenizer.
         weights_sha256: Hash of its weights.
+        precision: Of the matrix products; norms, softmax and features are fp32 in any case.
 
     Raises:
         ConfigError: The model's text half cannot be fed embeddings.
     """
-    if isinstance(model, MobileClip):
-        return MobileClipTextTower(model, tokenizer, weights_sha256)
-    return OpenClipTextTower(model, tokenizer, weights_sha256)
+    kind = MobileClipTextTower if isinstance(model, MobileClip) else OpenClipTextTower
+    return kind(cast(Any, model), tokenizer, weights_sha256, precision)
 
 
 def prompt_text_features(tower: TextTower, prompts: Sequence[str]) -> Tensor:
@@ -246,6 +302,9 @@ def _obstacle(model: Any, tower: Any, pool_type: str | None) -> str | None:
         return "its attention mask depends on token ids, which a learned context does not have"
     if pool_type not in ("argmax", "eos"):
         return f"it pools by {pool_type!r}; only 'argmax' and 'eos' read at the end of the text"
+    for block in tower.transformer.resblocks:
+        if not isinstance(getattr(block, "attn", None), nn.MultiheadAttention):
+            return f"its {type(block).__name__} has an attention of another kind than CLIP's"
     return None
 
 

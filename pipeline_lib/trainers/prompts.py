@@ -13,6 +13,7 @@ from pipeline_lib.config import ExtractConfig
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.networks.text_prompt import PromptLearner
 from pipeline_lib.networks.text_towers import TextTower, text_tower
+from pipeline_lib.runtime.device import choose_precision
 from pipeline_lib.trainers.checkpoints import read_checkpoint
 
 
@@ -35,13 +36,16 @@ class LoadedPrompts:
     metadata: dict[str, Any]
 
 
-def load_text_tower(config: ExtractConfig, backbone: str, device: torch.device) -> TextTower:
+def load_text_tower(
+    config: ExtractConfig, backbone: str, device: torch.device, precision: str = "fp32"
+) -> TextTower:
     """The text half of the backbone called ``backbone``; its image half is freed.
 
     Args:
         config: The ``extract`` section.
         backbone: A backbone with a section there.
-        device: Where the tower runs, in fp32.
+        device: Where the tower runs.
+        precision: Of its matrix products; see :func:`pipeline_lib.runtime.device.choose_precision`.
 
     Raises:
         ConfigError: No such backbone, no section for it, or it has no text tower to use.
@@ -51,9 +55,14 @@ def load_text_tower(config: ExtractConfig, backbone: str, device: torch.device) 
     if not hasattr(loaded, "tokenizer"):
         raise ConfigError(
             f"train.backbone = {backbone!r} has no text tower; CoOp compares features with texts.",
-            hint="Use clip.",
+            hint="Use clip or mobileclip.",
         )
-    return text_tower(loaded.model, loaded.tokenizer, weights_sha256=loaded.weights_sha256)
+    return text_tower(
+        loaded.model,
+        loaded.tokenizer,
+        weights_sha256=loaded.weights_sha256,
+        precision=choose_precision(precision, device),
+    )
 
 
 def load_prompts(checkpoint: Path, tower: TextTower) -> LoadedPrompts:

@@ -29,6 +29,16 @@ def build(tower, names=NAMES, **options):
     return PromptLearner(tower, names, context, chosen.class_token_position)
 
 
+def prompts(learner):
+    """The embeddings of each prompt from SOT to EOT: what its last token sees."""
+    packing, rows = learner._packing, learner.embeddings()
+    slots = rows.shape[1]
+    return [
+        rows[read // slots][packing.visible[read // slots, 0, read % slots]]
+        for read in packing.read.tolist()
+    ]
+
+
 def by_hand(tower, name, context, position):
     """One prompt put together literally: embeddings [1, 77, d] and the index of EOT."""
     n = len(context)
@@ -63,8 +73,8 @@ def test_names_keep_their_length_and_eot_its_place(tower, position):
     # n + k + 2 with k = 1, 2, 4, 8, 1 tokens.
     assert learner.eot.tolist() == [7, 8, 10, 14, 7]
     end_of_text = tower.embed(torch.tensor([[49407]]))[0, 0]
-    prompts = learner.embeddings()
-    for prompt, eot in zip(prompts, learner.eot, strict=True):
+    for prompt, eot in zip(prompts(learner), learner.eot.tolist(), strict=True):
+        assert len(prompt) == eot + 1
         assert torch.equal(prompt[eot], end_of_text)
 
 
@@ -74,8 +84,7 @@ def test_names_keep_their_length_and_eot_its_place(tower, position):
 )
 def test_where_the_context_stands(tower, position, slots):
     learner = build(tower, ["road_accident"], n_ctx=5, class_token_position=position)
-    assert learner.slots.tolist() == [slots]
-    assert torch.equal(learner.embeddings()[0, slots], learner.ctx)
+    assert torch.equal(prompts(learner)[0][slots], learner.ctx)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +97,79 @@ def test_a_name_that_merges_with_the_period_stays_in_one_piece(tower, name, k):
     for position, first in [("front", 1), ("middle", 3)]:
         learner = build(tower, [name], n_ctx=4, class_token_position=position)
         words = tower.embed(torch.tensor([tail[:k]]))[0]
-        assert torch.equal(learner.embeddings()[0, first : first + k], words)
+        assert torch.equal(prompts(learner)[0][first : first + k], words)
         assert learner.eot.item() == 1 + 4 + len(tail)
 
 
-def test_only_a_causal_tower_is_cut_behind_the_last_eot(tower, bidirectional):
-    assert build(tower, n_ctx=4).embeddings().shape == (5, 15, 64)
+@pytest.mark.parametrize(
+    ("options", "tokens"),
+    [
+        # SOT and 4 vectors once; names of 1, 2, 4, 8, 1 tokens, "." and EOT each.
+        ({}, 5 + 16 + 5 * 2),
+        ({"class_token_position": "middle"}, 3 + 16 + 5 * 4),
+        ({"class_token_position": "front"}, 1 + 16 + 5 * 6),
+        ({"csc": True}, 1 + 16 + 5 * 6),
+    ],
+)
+def test_a_causal_tower_reads_the_common_beginning_once(tower, options, tokens):
+    assert build(tower, n_ctx=4, **options).embeddings().shape == (1, tokens, 64)
+
+
+def test_a_bidirectional_tower_reads_every_prompt_and_its_padding(bidirectional):
     assert build(bidirectional, n_ctx=4).embeddings().shape == (5, 77, 64)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("csc", [False, True])
+def test_packed_prompts_give_the_gradients_of_single_ones(tower, position, csc):
+    learner = build(tower, n_ctx=4, csc=csc, class_token_position=position)
+    weights = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    (learner() * weights).sum().backward()
+    context = learner.ctx.detach().clone().requires_grad_(True)
+    for i, name in enumerate(NAMES):
+        own = context[i] if csc else context
+        (tower.encode(*by_hand(tower, name, own, position))[0] * weights[i]).sum().backward()
+    torch.testing.assert_close(learner.ctx.grad, context.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("csc", [False, True])
+def test_many_classes_take_several_rows(tower, csc):
+    names = [f"{a} {b}" for a in "abcdefghijkl" for b in "mnopqrstuvwx"]
+    learner = build(tower, names, n_ctx=16, csc=csc)
+    assert len(learner.embeddings()) > 1
+    for i in (0, 70, 143):
+        own = learner.ctx[i : i + 1] if csc else learner.ctx
+        alone = PromptLearner(tower, [names[i]], own)
+        torch.testing.assert_close(alone()[0], learner()[i], rtol=0, atol=1e-5)
+
+
+def test_many_whole_texts_are_read_in_parts(bidirectional):
+    names = [f"{a} {b}" for a in "abcdefghij" for b in "mnopqrs"]
+    learner = build(bidirectional, names, n_ctx=2)
+    assert len(learner.embeddings()) == 70
+    together = bidirectional.encode(learner.embeddings(), learner.eot)
+    torch.testing.assert_close(learner(), together, rtol=0, atol=1e-5)
+    weights = torch.randn(70, 32, generator=torch.Generator().manual_seed(0))
+    (expected,) = torch.autograd.grad((together * weights).sum(), learner.ctx)
+    (learner() * weights).sum().backward()
+    torch.testing.assert_close(learner.ctx.grad, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "MobileCLIP-S1"])
+def test_half_precision_is_close_and_its_features_and_gradients_are_fp32(name):
+    model = small_model(name)
+    full, half = (
+        text_tower(model, tokenizer(), weights_sha256="", precision=precision)
+        for precision in (torch.float32, torch.bfloat16)
+    )
+    exact, rounded = build(full, n_ctx=4), build(half, n_ctx=4)
+    assert rounded().dtype == torch.float32
+    assert F.cosine_similarity(exact(), rounded(), dim=-1).min() > 0.999
+    for learner in (exact, rounded):
+        F.normalize(learner(), dim=-1)[:, 0].sum().backward()
+    assert rounded.ctx.grad.dtype == torch.float32
+    together = F.cosine_similarity(exact.ctx.grad.flatten(), rounded.ctx.grad.flatten(), dim=0)
+    assert together > 0.99
 
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "MobileCLIP-S1"])
@@ -157,7 +232,7 @@ def test_training_changes_nothing_but_the_context():
     model = small_model("MobileCLIP-S1")
     tower = text_tower(model, tokenizer(), weights_sha256="")
     learner = build(tower, n_ctx=4).train()
-    frozen = {**model.state_dict(), **dict(learner.named_buffers())}
+    frozen = model.state_dict()
     before = {name: value.clone() for name, value in frozen.items()}
     start = learner.ctx.detach().clone()
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
