@@ -1,7 +1,7 @@
 """The stage annotate-filter: label the windows of every video and choose those that train."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from pipeline_lib.annotations.folder import EventTable, read_event_tables, table
 from pipeline_lib.annotations.matching import MatchedEvents, match_events
 from pipeline_lib.annotations.target_labels import REASONS
 from pipeline_lib.config import Params, WindowConfig
+from pipeline_lib.datasets.index_tables import event_table
+from pipeline_lib.datasets.layout import spread_over_classes
 from pipeline_lib.datasets.window_table import (
     EventsByVideo,
     SplitVideos,
@@ -38,6 +40,7 @@ class Places:
     """Where the stage writes."""
 
     table: Path = Path("data/index/windows.parquet")
+    events: Path = Path("data/index/events.parquet")
     metrics: Path = Path("metrics/windows.json")
     timelines: Path = Path("metrics/plots/timelines")
 
@@ -48,11 +51,11 @@ def write_windows(
     places: Places | None = None,
     progress: Progress = SILENT,
 ) -> str:
-    """Make the windows table, its counts and a timeline of every video.
+    """Make the windows table, the events table, the counts and timelines of the videos.
 
     Args:
         params: Windows are cut over the features of ``train.backbone`` and labelled from
-            ``<data.root>/annotations``.
+            ``<data.root>/annotations``; ``evaluate.timelines`` videos are drawn.
         features: Folder of the feature directories.
         places: What to write; the pipeline's own places without it.
         progress: Told of each timeline.
@@ -75,13 +78,21 @@ def write_windows(
     }
     _require_training_windows(counts["train"], config)
     write_parquet(places.table, windows)
+    write_parquet(places.events, event_table(matched.events))
     write_json(places.metrics, counts)
-    _write_timelines(places.timelines, windows, manifest, matched.events, dataset, progress)
+    drawn = spread_over_classes(dataset.videos, params.evaluate.timelines)
+    if len(drawn) < len(dataset.videos):
+        _LOG.info(
+            "%d of %d videos are drawn (evaluate.timelines).", len(drawn), len(dataset.videos)
+        )
+    sheet = TimelineSheet(dataset.normal, REASONS)
+    _write_timelines(places.timelines, sheet, _timelines(drawn, windows, manifest, matched.events),
+                     len(drawn), progress)  # fmt: skip
     kept = int(windows["kept"].sum())
     return (
         f"wrote {places.table}: {len(windows)} windows of {len(dataset.videos)} videos, "
-        f"{kept} kept\nwrote {places.metrics}\n"
-        f"wrote {places.timelines}: {len(dataset.videos)} timelines"
+        f"{kept} kept\nwrote {places.events}\nwrote {places.metrics}\n"
+        f"wrote {places.timelines}: {len(drawn)} timelines"
     )
 
 
@@ -146,32 +157,37 @@ def _require_training_windows(train: Mapping[str, Any], config: WindowConfig) ->
         )
 
 
-def _write_timelines(
-    folder: Path,
-    windows: pd.DataFrame,
-    manifest: Manifest,
-    events: EventsByVideo,
-    dataset: SplitVideos,
-    progress: Progress,
-) -> None:
-    sheet = TimelineSheet(dataset.normal, REASONS)
-    rows_of = windows.groupby("video", sort=False).indices
+def _timelines(
+    drawn: Sequence[str], windows: pd.DataFrame, manifest: Manifest, events: EventsByVideo
+) -> Iterator[Timeline]:
+    """What the pictures of the videos ``drawn`` show."""
+    rows_of = windows.groupby("video", sort=False, observed=True).indices
     no_rows = np.array([], dtype=np.int64)
     columns = {name: windows[name].to_numpy() for name in ("start_s", "end_s", "label", "reason")}
+    for video_id in drawn:
+        at = rows_of.get(video_id, no_rows)
+        yield Timeline(
+            title=video_id,
+            seconds=manifest.videos[video_id].duration_s,
+            events=events.get(video_id, ()),
+            starts=columns["start_s"][at],
+            ends=columns["end_s"][at],
+            labels=columns["label"][at],
+            reasons=columns["reason"][at],
+        )
+
+
+def _write_timelines(
+    folder: Path,
+    sheet: TimelineSheet,
+    timelines: Iterable[Timeline],
+    count: int,
+    progress: Progress,
+) -> None:
     with (
         replacing_directory(folder) as made,
-        progress.task("draw timelines", len(dataset.videos)) as advance,
+        progress.task("draw timelines", count) as advance,
     ):
-        for video_id in dataset.videos:
-            at = rows_of.get(video_id, no_rows)
-            timeline = Timeline(
-                title=video_id,
-                seconds=manifest.videos[video_id].duration_s,
-                events=events.get(video_id, ()),
-                starts=columns["start_s"][at],
-                ends=columns["end_s"][at],
-                labels=columns["label"][at],
-                reasons=columns["reason"][at],
-            )
-            sheet.draw(made / picture_name(video_id), timeline)
+        for timeline in timelines:
+            sheet.draw(made / picture_name(timeline.title), timeline)
             advance()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_lib.config import DataConfig, Params, TrainConfig
-from pipeline_lib.datasets.window_features import read_windows
+from pipeline_lib.config import DataConfig, EvaluateConfig, Params, TrainConfig
+from pipeline_lib.datasets.index_tables import read_event_table, read_windows
 from pipeline_lib.errors import DataError
 from pipeline_lib.storage.features import write_manifest
 from pipeline_lib.windowing import Places, write_windows
@@ -29,7 +29,12 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places = Places(folder / "windows.parquet", folder / "m.json", folder / "timelines")
+        self.places = Places(
+            table=folder / "windows.parquet",
+            events=folder / "events.parquet",
+            metrics=folder / "m.json",
+            timelines=folder / "timelines",
+        )
 
     def features(self, rows: dict[str, int]) -> None:
         write_manifest(self.folder / "features/clip", manifest(rows))
@@ -40,8 +45,12 @@ class Project:
         for name, rows in tables.items():
             (folder / f"{name}_timestamp.csv").write_text(HEADER + rows, encoding="utf-8")
 
-    def run(self, **train) -> str:
-        params = Params(data=DataConfig(root=str(self.folder / "data")), train=TrainConfig(**train))
+    def run(self, timelines: int = 200, **train) -> str:
+        params = Params(
+            data=DataConfig(root=str(self.folder / "data")),
+            train=TrainConfig(**train),
+            evaluate=EvaluateConfig(timelines=timelines),
+        )
         return write_windows(params, self.folder / "features", self.places)
 
     def counts(self) -> dict:
@@ -76,8 +85,47 @@ def test_everything_is_written(project):
     ]
 
 
+def test_the_events_are_kept_as_they_labelled(project):
+    project.annotate(fall="b,3,4\na,12,15\na,5,7\na,7,8\nb,9,12\nv,60,61\n", normal="n,1,2\n")
+    project.run()
+    table = read_event_table(project.places.events)
+    # Merged, sorted, cut at the end of the video; none beyond it, none of the normal class.
+    assert table.to_numpy().tolist() == [
+        ["train/fall/a", 5.0, 8.0],
+        ["train/fall/a", 12.0, 15.0],
+        ["train/fall/b", 3.0, 4.0],
+        ["train/fall/b", 9.0, 10.0],
+    ]
+
+
+def test_no_events_are_a_table_too(project):
+    project.features({"train/normal/a": 3})
+    project.run()
+    table = read_event_table(project.places.events)
+    assert table.empty
+    assert [str(kind) for kind in table.dtypes] == ["str", "float64", "float64"]
+
+
+def test_at_most_so_many_timelines_are_drawn(project, caplog):
+    project.annotate(fall="a,5,8\nb,2,4\nv,1,2\n")
+    with caplog.at_level("INFO"):
+        said = project.run(timelines=3)
+    assert sorted(path.name for path in project.places.timelines.iterdir()) == [
+        "test__normal__t.png", "train__fall__b.png", "val__fall__v.png",
+    ]  # fmt: skip
+    assert "timelines: 3 timelines" in said
+    assert "3 of 5 videos are drawn (evaluate.timelines)" in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        assert "0 timelines" in project.run(timelines=0)
+        assert list(project.places.timelines.iterdir()) == []
+        project.run(timelines=5)
+    assert "5 of 5" not in caplog.text
+
+
 def outputs(folder: Path) -> dict[str, bytes]:
-    found = [folder / "windows.parquet", folder / "m.json", *(folder / "timelines").iterdir()]
+    files = [folder / name for name in ("windows.parquet", "events.parquet", "m.json")]
+    found = [*files, *(folder / "timelines").iterdir()]
     return {path.name: path.read_bytes() for path in found}
 
 
@@ -177,6 +225,7 @@ def test_the_stage(project, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "wrote data/index/windows.parquet: 45 windows of 5 videos" in done.stdout
+    assert "wrote data/index/events.parquet" in done.stdout
     assert "metrics/plots/timelines: 5 timelines" in done.stdout
     project.annotate(fall="a,5,-\n")
     done = subprocess.run(

@@ -1,6 +1,6 @@
 """The videos of a data set: ``<root>/videos/{train,val,test}/{class}/{stem}.mp4``."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,32 @@ def parse_id(video_id: str) -> VideoId | None:
     """The parts of a video id, or ``None`` for a video outside ``{split}/{class}/``."""
     parts = video_id.split("/", 2)
     return VideoId(*parts) if len(parts) == 3 and parts[0] in SPLITS else None
+
+
+def spread_over_classes(video_ids: Iterable[str], limit: int) -> list[str]:
+    """At most ``limit`` videos, as evenly over splits and classes as they come, in their order.
+
+    Within a class of a split they are taken at even distances. The same ids give the same choice.
+
+    Args:
+        video_ids: Videos of a split.
+        limit: Most videos to choose.
+    """
+    ids = list(video_ids)
+    if limit >= len(ids):
+        return ids
+    members: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for video_id in ids:
+        split, class_name, _ = video_id.split("/", 2)
+        members[class_name, split].append(video_id)
+    turns = sorted((turn, group) for group, found in members.items() for turn in range(len(found)))
+    shares = Counter(group for _, group in turns[:limit])
+    chosen = {
+        members[group][(2 * k + 1) * len(members[group]) // (2 * share)]
+        for group, share in shares.items()
+        for k in range(share)
+    }
+    return [video_id for video_id in ids if video_id in chosen]
 
 
 def check_classes(classes_of: Mapping[str, Iterable[str]], source: str) -> tuple[str, ...]:
@@ -110,7 +136,9 @@ def _empty_class_warnings(classes: Iterable[str], video_ids: Iterable[str]) -> I
     filled = {video_id.split("/")[1] for video_id in video_ids if video_id.startswith("train/")}
     for class_name in classes:
         if class_name not in filled:
-            yield f"Class {class_name!r} has no training video; it stays in the class list."
+            # Nor could it keep its place: neither DVC nor git carries an empty directory along, and
+            # a class list that differs from machine to machine would shift every index.
+            yield f"Class {class_name!r} has no training video, so no model will know it."
 
 
 def _leak_warnings(video_ids: Iterable[str]) -> Iterator[str]:

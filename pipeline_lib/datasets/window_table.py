@@ -1,7 +1,7 @@
 """The table of windows: one row a window of every video, with its label or why it has none."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig
         One row a window, sorted by split, class, stem and start: ``video``, ``split``,
         ``class_name``, ``start_row``, ``n_rows``, ``start_s``, ``end_s``, ``overlaps_event``,
         ``label`` (class directory; empty where dropped), ``kept``, ``reason`` (empty where kept).
+        Text columns are categories.
 
     Raises:
         DataError: There is no training video, a class is not in train, a video has no row, or a
@@ -196,23 +197,40 @@ def _rules(dataset: SplitVideos, config: WindowConfig, split: str) -> LabelRules
 def _table(
     dataset: SplitVideos, pieces: Sequence[tuple[np.ndarray, int, TargetLabels]], every_s: float
 ) -> pd.DataFrame:
+    videos = dataset.videos.values()
     counts = [len(starts) for starts, _, _ in pieces]
     start_row = np.concatenate([starts for starts, _, _ in pieces])
     n_rows = np.repeat(np.array([length for _, length, _ in pieces], np.int64), counts)
+    labels = [found for _, _, found in pieces]
     columns = {
-        "video": np.repeat(np.array(list(dataset.videos), object), counts),
-        "split": np.repeat(np.array([v.split for v in dataset.videos.values()], object), counts),
-        "class_name": np.repeat(
-            np.array([v.class_name for v in dataset.videos.values()], object), counts
+        "video": _categories(list(dataset.videos), np.arange(len(videos)), counts),
+        "split": _categories(SPLITS, [SPLITS.index(v.split) for v in videos], counts),
+        "class_name": _categories(
+            dataset.classes, [dataset.classes.index(v.class_name) for v in videos], counts
         ),
         "start_row": start_row,
         "n_rows": n_rows,
         "start_s": start_row * every_s,
         "end_s": (start_row + n_rows) * every_s,
-        "overlaps_event": np.concatenate([labels.overlaps_event for _, _, labels in pieces]),
-        "label": np.concatenate([labels.label.astype(object) for _, _, labels in pieces]),
-        "kept": np.concatenate([labels.kept for _, _, labels in pieces]),
-        "reason": np.concatenate([labels.reason.astype(object) for _, _, labels in pieces]),
+        "overlaps_event": np.concatenate([found.overlaps_event for found in labels]),
+        "label": _text_categories(dataset.classes, [found.label for found in labels]),
+        "kept": np.concatenate([found.kept for found in labels]),
+        "reason": _text_categories(REASONS, [found.reason for found in labels]),
     }
-    text = ("video", "split", "class_name", "label", "reason")
-    return pd.DataFrame(columns).astype(dict.fromkeys(text, "str"))
+    return pd.DataFrame(columns)
+
+
+def _categories(
+    names: Sequence[str], of_video: Sequence[int] | np.ndarray, counts: Sequence[int]
+) -> "pd.Categorical[str]":
+    """A text column that has one value for all windows of a video."""
+    return pd.Categorical.from_codes(np.repeat(of_video, counts), pd.Index(names))
+
+
+def _text_categories(
+    names: Iterable[str], of_window: Sequence[np.ndarray]
+) -> "pd.Categorical[str]":
+    """A text column from the arrays of every video; a text is one of ``names`` or empty."""
+    categories = sorted({"", *names})
+    codes = [np.searchsorted(categories, text) for text in of_window]
+    return pd.Categorical.from_codes(np.concatenate(codes), pd.Index(categories))

@@ -244,8 +244,11 @@ def load_rows(directory: Path, video_id: str) -> NDArray[np.float32]:
             f"{path}: expected float features [T, D] with T > 0, found {rows.dtype} {rows.shape}."
         )
     rows = rows.astype(np.float32, copy=False)
-    if not np.isfinite(rows).all():
-        raise DataError(f"{path}: holds NaN or infinite values.", hint="Extract it again.")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if bad.size:
+        raise DataError(
+            f"{path}: row {bad[0]} holds NaN or infinite values.", hint="Extract it again."
+        )
     zero = np.flatnonzero(~rows.any(axis=1))
     if zero.size:
         raise DataError(f"{path}: row {zero[0]} is all zeros.", hint="Extract it again.")

@@ -1,6 +1,9 @@
+import unicodedata
+
 import pytest
 
 from pipeline_lib.annotations.folder import read_event_tables
+from pipeline_lib.annotations.matching import match_events
 from pipeline_lib.errors import DataError
 
 HEADER = "file_name,start_time,end_time\n"
@@ -63,3 +66,23 @@ def test_a_header_alone_is_said(tmp_path, caplog):
     (tmp_path / "fall_timestamp.csv").write_text(HEADER)
     assert read_event_tables(tmp_path, ["fall"])["fall"].rows == ()
     assert "has a header and no events" in caplog.text
+
+
+def test_from_the_file_to_the_videos(tmp_path):
+    """A byte order mark, all forms of time, numeric and dotted names, either Unicode form."""
+    name = "쓰러짐_1"
+    decomposed = unicodedata.normalize("NFD", name)
+    assert decomposed != name
+    rows = ["001,00:06,7.25", "cam.1_003.mp4,01:02:03.5,1:05:00", f"{decomposed},61:05,3666",
+            "001.mp4,20,30", "cam.1_003,5,6"]  # fmt: skip
+    text = HEADER + "".join(f"{row}\n" for row in rows)
+    (tmp_path / "fall_timestamp.csv").write_text(text, encoding="utf-8-sig")
+    tables = read_event_tables(tmp_path, ["fall", "normal"])
+    videos = {f"train/fall/{stem}": 4000.0 for stem in ("001", "1", "cam.1_003", "cam", name)}
+    found = match_events(tables, videos)
+    assert found.unmatched_rows == 0
+    assert found.events == {
+        "train/fall/001": ((6.0, 7.25), (20.0, 30.0)),
+        "train/fall/cam.1_003": ((5.0, 6.0), (3723.5, 3900.0)),
+        f"train/fall/{name}": ((3665.0, 3666.0),),
+    }

@@ -2,7 +2,13 @@ import unicodedata
 
 import pytest
 
-from pipeline_lib.datasets.layout import VideoId, check_classes, layout_warnings, parse_id
+from pipeline_lib.datasets.layout import (
+    VideoId,
+    check_classes,
+    layout_warnings,
+    parse_id,
+    spread_over_classes,
+)
 from pipeline_lib.errors import DataError
 from pipeline_lib.video.files import find_videos
 
@@ -67,7 +73,7 @@ def test_the_same_name_in_two_classes_is_two_videos(make):
     assert warnings_of(root) == []
 
 
-def test_empty_class_keeps_its_place(make):
+def test_an_empty_class_is_said(make):
     root = make(*COMPLETE)
     (root / "videos/train/a_first").mkdir()
     (warning,) = warnings_of(root)
@@ -98,3 +104,21 @@ def test_classes_are_those_of_train():
     assert check_classes({"train": ["b", "a"], "val": ["a"]}, "here") == ("a", "b")
     with pytest.raises(DataError, match="here: class 'c' of val is not in train"):
         check_classes({"train": ["b", "a"], "val": ["c"]}, "here")
+
+
+def test_a_choice_of_videos_is_spread_over_splits_and_classes():
+    sizes = {"test/b": 2, "train/a": 9, "train/b": 3, "val/b": 1}
+    ids = [f"{folder}/{k}" for folder, size in sizes.items() for k in range(size)]
+    assert spread_over_classes(ids, 15) == ids
+    assert spread_over_classes(ids, 0) == []
+    assert spread_over_classes(ids, 1) == ["train/a/4"]
+    assert spread_over_classes(ids, 4) == ["test/b/1", "train/a/4", "train/b/1", "val/b/0"]
+    # Two more each until a class has no more; at even distances within one.
+    assert spread_over_classes(ids, 10) == [
+        "test/b/0", "test/b/1", "train/a/1", "train/a/3", "train/a/5", "train/a/7",
+        "train/b/0", "train/b/1", "train/b/2", "val/b/0",
+    ]  # fmt: skip
+    for limit in range(16):
+        chosen = spread_over_classes(ids, limit)
+        assert len(chosen) == len(set(chosen)) == min(limit, 15)
+        assert chosen == [video_id for video_id in ids if video_id in chosen]
