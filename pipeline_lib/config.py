@@ -225,6 +225,9 @@ class WindowConfig:
 class TrainConfig(WindowConfig):
     """CoOp prompt learning; its parameters sit directly under ``train:``.
 
+    ``preset`` decides every value that is null here; they stand in
+    ``pipeline_lib.trainers.coop.presets``.
+
     Attributes:
         backbone: The section of ``extract`` whose features and text tower are used.
         control_backbone: Features of untrained weights for the random-init control, or null.
@@ -233,10 +236,22 @@ class TrainConfig(WindowConfig):
         csc: Class-specific contexts.
         class_names: Directory name to the words the prompt uses for it.
         temporal_agg: How the rows of one window become one feature.
-        warmup_epochs: First epochs at the constant ``warmup_lr``.
+        shots: Training windows a class, drawn at random from as many videos as possible; null
+            takes all.
+        preset: ``original`` trains as the paper did; ``fast`` takes few large steps.
+        optimizer: ``sgd`` or ``adamw``.
+        momentum: Of SGD.
+        batch_size: Windows in one batch; null in ``fast`` fits it to the number of windows.
+        accumulate: Batches in one optimizer step; the text tower runs once for all of them.
+        drop_last: Leave out a last batch that is not full, unless it is the only one.
+        schedule: ``epoch`` holds ``warmup_lr`` through the warm-up and then follows a cosine, both
+            by the epoch; ``step`` rises linearly from it and falls to 0, both by the step.
+        warmup_epochs: Length of the warm-up.
         patience: Epochs without improvement on val before stopping; 0 never stops.
+        precision: Of the text tower; context, logits and loss are always fp32.
         select: The val frame metric that chooses the best epoch.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+        seeds: One run each. The first is the model; all are in the mean and its deviation.
     """
 
     backbone: str = "clip"
@@ -247,17 +262,24 @@ class TrainConfig(WindowConfig):
     class_token_position: Literal["end", "middle", "front"] = "end"
     class_names: dict[str, str] = field(default_factory=dict)
     temporal_agg: Literal["mean", "max"] = "mean"
-    lr: Positive = 0.002
-    momentum: Fraction = 0.9
-    weight_decay: NonNegative = 5e-4
-    epochs: Count = 50
-    batch_size: Count = 32
-    warmup_epochs: Natural = 1
-    warmup_lr: Positive = 1e-5
-    patience: Natural = 10
+    shots: Count | None = None
+    preset: Literal["original", "fast"] = "original"
+    optimizer: Literal["sgd", "adamw"] | None = None
+    lr: Positive | None = None
+    momentum: Fraction | None = None
+    weight_decay: NonNegative | None = None
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    accumulate: Count = 1
+    drop_last: bool | None = None
+    schedule: Literal["epoch", "step"] | None = None
+    warmup_epochs: Natural | None = None
+    warmup_lr: Positive | None = None
+    patience: Natural | None = None
+    precision: Literal["auto", "fp32", "bf16"] | None = None
     select: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy"
     save_every: Natural = 10
-    seed: Natural = 1
+    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (1,)
     allow_untrained: bool = False
 
 
@@ -266,12 +288,29 @@ class EvaluateConfig:
     """Evaluation.
 
     Attributes:
+        checkpoint: The best epoch on val, or the last one, as the paper reports.
         video_pooling: How the window logits of a video become its prediction.
         zero_shot_prompt: The plain prompt of the zero-shot control; ``{}`` is the class name.
+        timelines: Most pictures of single videos, spread over the classes.
     """
 
+    checkpoint: Literal["best", "final"] = "best"
     video_pooling: Literal["mean", "max", "vote"] = "mean"
     zero_shot_prompt: str = "a photo of a {}."
+    timelines: Natural = 200
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class FewShotConfig:
+    """The few-shot curve: how far a handful of windows a class goes.
+
+    Attributes:
+        shots: Training windows a class, one point of the curve each.
+        seeds: One draw of windows and one run each.
+    """
+
+    shots: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 16)
+    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (1, 2, 3)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -307,6 +346,7 @@ class Params:
     mine: MineConfig = field(default_factory=MineConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    few_shot: FewShotConfig = field(default_factory=FewShotConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
 

@@ -24,4 +24,6 @@ class Trainer(Protocol):
         """
 
 
-TRAINERS: Registry[Trainer] = Registry("trainer", {"coop": "pipeline_lib.trainers.coop:train"})
+TRAINERS: Registry[Trainer] = Registry(
+    "trainer", {"coop": "pipeline_lib.trainers.coop.training:train"}
+)

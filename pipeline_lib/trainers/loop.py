@@ -13,7 +13,6 @@ from torch import Tensor
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes, write_json
-from pipeline_lib.storage.directories import replacing_directory
 from pipeline_lib.trainers.curves import Curves
 from pipeline_lib.trainers.resume import Record, Row, RunFolder
 
@@ -95,10 +94,7 @@ def fit(
     ):
         advance(record.epoch)
         while not plan.finished(record):
-            row: Row = {"epoch": record.epoch + 1}
-            row |= task.train_epoch(record.epoch + 1)
-            row |= task.validate()
-            keep = _enter(row, record, plan)
+            row, keep = _epoch(task, record, plan)
             folder.save(record, task.state(), task.tensors() if keep else None, task.describe(row))
             curves.add(row)
             advance(note=f"{plan.select} {row[plan.select]:.3f}, best {record.best_value:.3f}")
@@ -112,6 +108,36 @@ def fit(
             record.best_epoch,
         )
     return record
+
+
+def fit_in_memory(task: Task, plan: Plan) -> tuple[Record, dict[str, Tensor]]:
+    """Train until the plan is fulfilled, without files and without resuming.
+
+    Args:
+        task: The model; afterwards it is that of the last epoch.
+        plan: When to stop; ``save_every`` is not used.
+
+    Returns:
+        The history, and :meth:`Task.tensors` of the best epoch.
+
+    Raises:
+        ConfigError: The loss is not finite, or the selected metric is undefined.
+    """
+    record = Record()
+    best: dict[str, Tensor] = {}
+    while not plan.finished(record):
+        _epoch(task, record, plan)
+        if record.best_epoch == record.epoch:
+            best = {name: tensor.detach().clone() for name, tensor in task.tensors().items()}
+    return record, best
+
+
+def _epoch(task: Task, record: Record, plan: Plan) -> tuple[Row, bool]:
+    """Train and measure one epoch; returns its row and whether its checkpoint is to be kept."""
+    row: Row = {"epoch": record.epoch + 1}
+    row |= task.train_epoch(record.epoch + 1)
+    row |= task.validate()
+    return row, _enter(row, record, plan)
 
 
 def _enter(row: Row, record: Record, plan: Plan) -> bool:
@@ -131,23 +157,22 @@ def _enter(row: Row, record: Record, plan: Plan) -> bool:
     return epoch in {record.best_epoch, *record.periodic} or plan.finished(record)
 
 
-def publish(record: Record, plan: Plan, folder: RunFolder, out: Path, config: Any) -> None:
-    """Write a finished run's checkpoints and configuration; ``out`` then holds nothing else.
+def write_outputs(record: Record, plan: Plan, folder: RunFolder, out: Path, config: Any) -> None:
+    """Write a finished run's checkpoints and configuration.
 
     Args:
         record: What :func:`fit` returned.
         plan: The plan it was given.
         folder: The run's folder.
-        out: Replaced as a whole, so a file of an earlier run never stays.
+        out: A directory that is being made, so a file of an earlier run never stays in it.
         config: JSON-able content of ``config.json``.
     """
     epochs = {f"ep{epoch}": epoch for epoch in record.periodic}
     epochs |= {"best": record.best_epoch, "final": record.epoch}
-    with replacing_directory(out) as temporary:
-        for suffix, epoch in epochs.items():
-            content = folder.checkpoint(epoch).read_bytes()
-            write_bytes(temporary / f"{plan.name}_{suffix}.safetensors", content)
-        write_json(temporary / "config.json", config)
+    for suffix, epoch in epochs.items():
+        content = folder.checkpoint(epoch).read_bytes()
+        write_bytes(out / f"{plan.name}_{suffix}.safetensors", content)
+    write_json(out / "config.json", config)
 
 
 def history_table(record: Record) -> pd.DataFrame:

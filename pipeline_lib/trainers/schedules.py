@@ -1,4 +1,4 @@
-"""Learning rates as functions of the epoch: nothing to save, nothing to stack on a resume."""
+"""Learning rates as functions of the epoch or the step: nothing to save, nothing to stack."""
 
 import math
 
@@ -22,3 +22,20 @@ def warmup_cosine(
     if epoch <= warmup_epochs:
         return warmup_lr
     return 0.5 * lr * (1 + math.cos(math.pi * (epoch - warmup_epochs - 1) / epochs))
+
+
+def linear_cosine(
+    step: int, *, lr: float, steps: int, warmup_steps: int, warmup_lr: float
+) -> float:
+    """A linear rise through the warm-up, then a cosine that reaches 0 where training ends.
+
+    Args:
+        step: From 0, over all epochs.
+        lr: Rate at the end of the warm-up, the largest.
+        steps: Planned number of steps.
+        warmup_steps: May be 0, and may be ``steps`` or more: then the rate only rises.
+        warmup_lr: Rate of the first step.
+    """
+    if step < warmup_steps:
+        return warmup_lr + (lr - warmup_lr) * step / warmup_steps
+    return 0.5 * lr * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))

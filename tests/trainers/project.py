@@ -1,4 +1,4 @@
-"""A small project folder for the tests of training: windows, features, and where results go."""
+"""A small project folder for the tests of training: packed windows, and where results go."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline_lib.config import TrainConfig
+from pipeline_lib.datasets.window_packing import pack_windows
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.storage.features import (
     ClipRows,
@@ -14,8 +15,7 @@ from pipeline_lib.storage.features import (
     write_features,
     write_manifest,
 )
-from pipeline_lib.storage.tables import write_parquet
-from pipeline_lib.trainers.coop import Places
+from pipeline_lib.trainers.coop.training import Places
 from tests.support.text_models import small_tower
 
 CLASSES = ("fall", "normal", "run")
@@ -37,7 +37,6 @@ def config(**changes) -> TrainConfig:
             "epochs": 4,
             "batch_size": 8,
             "save_every": 2,
-            "patience": 0,
             **changes,
         }
     )
@@ -45,8 +44,7 @@ def config(**changes) -> TrainConfig:
 
 def places(root: Path) -> Places:
     return Places(
-        windows=root / "windows.parquet",
-        features=root / "features",
+        windows=root / "windows",
         out=root / "models" / "coop",
         history=root / "plots" / "history.csv",
         tensorboard=root / "tensorboard",
@@ -63,9 +61,9 @@ def videos(per_split: int = 3, classes: Iterable[str] = CLASSES) -> list[str]:
     ]
 
 
-def write_windows(root: Path, ids: Iterable[str]) -> pd.DataFrame:
+def window_table(ids: Iterable[str]) -> pd.DataFrame:
     """One kept window a row of every video, labelled by its directory."""
-    table = pd.DataFrame(
+    return pd.DataFrame(
         [
             {
                 "video": video,
@@ -84,8 +82,22 @@ def write_windows(root: Path, ids: Iterable[str]) -> pd.DataFrame:
             for row in range(ROWS)
         ]
     )
-    write_parquet(root / "windows.parquet", table)
-    return table
+
+
+def pack(root: Path, table: pd.DataFrame, backbone: str = "clip") -> None:
+    """Pack the windows of ``table`` from ``root/features`` into ``root/windows``."""
+    events = pd.DataFrame({"video": [], "start_s": [], "end_s": []})
+    out = root / "windows" / backbone
+    pack_windows(table, events, root / "features" / backbone, "mean", config(), out)
+
+
+def write_store(
+    root: Path, ids: Iterable[str], table: pd.DataFrame | None = None, **features
+) -> None:
+    """The store ``clip`` of these videos; see :func:`write_feature_folder` for ``features``."""
+    ids = list(ids)
+    write_feature_folder(root / "features" / "clip", ids, **features)
+    pack(root, window_table(ids) if table is None else table)
 
 
 def write_feature_folder(
@@ -118,11 +130,11 @@ def write_feature_folder(
 
 
 def write_project(root: Path) -> Places:
-    """Windows, features and the control's features."""
+    """The packed windows of a backbone and of its control."""
     ids = videos()
-    write_windows(root, ids)
-    write_feature_folder(root / "features" / "clip", ids)
+    write_store(root, ids)
     write_feature_folder(
         root / "features" / "noise", ids, weights_sha256="untrained-0", trained=False, signal=0.0
     )
+    pack(root, window_table(ids), "noise")
     return places(root)

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.storage.directories import replacing_directory
 from pipeline_lib.trainers.checkpoints import read_checkpoint
-from pipeline_lib.trainers.loop import Plan, fit, history_table, publish
+from pipeline_lib.trainers.loop import Plan, fit, fit_in_memory, history_table, write_outputs
 from pipeline_lib.trainers.resume import RunFolder, run_fingerprint
 
 
@@ -62,7 +63,8 @@ def plan(**changes):
 def run(root, task, chosen):
     folder = RunFolder(root / "scratch")
     record = fit(task, chosen, folder, root / "tensorboard")
-    publish(record, chosen, folder, root / "out", {"epochs": record.epoch})
+    with replacing_directory(root / "out") as out:
+        write_outputs(record, chosen, folder, out, {"epochs": record.epoch})
     folder.discard()
     return record
 
@@ -179,6 +181,18 @@ def test_a_diverged_loss_stops_the_run(tmp_path, loss):
 def test_an_undefined_metric_chooses_no_best(tmp_path):
     with pytest.raises(ConfigError, match="val_score is undefined in epoch 1"):
         run(tmp_path, Scripted([None]), plan())
+
+
+def test_training_in_memory_ends_with_the_same_epochs(tmp_path):
+    torch.manual_seed(5)
+    straight = run(tmp_path, Scripted(METRICS), plan(epochs=7, patience=4))
+    best = read_checkpoint(tmp_path / "out" / "toy_best.safetensors")[0]["weights"]
+    torch.manual_seed(5)
+    task = Scripted(METRICS)
+    record, tensors = fit_in_memory(task, plan(epochs=7, patience=4))
+    assert record.history == straight.history
+    assert torch.equal(tensors["weights"], best)
+    assert not torch.equal(task.weights, best)
 
 
 def test_history_leaves_out_what_only_tensorboard_shows(tmp_path):

@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline_lib.trainers.coop import train_coop
+from pipeline_lib.trainers.coop.training import train_coop
 from tests.trainers.project import config, tower, write_project
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"epochs": 60, "save_every": 10, "patience": 40, "control_backbone": "noise"}
+SETTINGS = {
+    "epochs": 60,
+    "save_every": 10,
+    "patience": 40,
+    "seeds": (1, 2),
+    "control_backbone": "noise",
+}
 PROGRAM = f"""
 import sys
 from pathlib import Path
 import torch
-from pipeline_lib.trainers.coop import train_coop
+from pipeline_lib.trainers.coop.training import train_coop
 from tests.trainers.project import config, places, tower
 torch.set_num_threads(1)
 train_coop(config(**{SETTINGS!r}), tower(), places(Path(sys.argv[1])))
@@ -63,7 +69,7 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path):
 
     write_project(killed)
     kill_after(start(killed), killed, folders=1, epochs=5)
-    # The second kill hits the control; the finished first run must not be trained again.
+    # The second kill hits the next seed; the finished first run must not be trained again.
     kill_after(start(killed), killed, folders=2, epochs=3)
     assert not (killed / "models").exists()
     assert start(killed).wait() == 0

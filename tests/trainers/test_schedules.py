@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline_lib.trainers.schedules import warmup_cosine
+from pipeline_lib.trainers.schedules import linear_cosine, warmup_cosine
 
 PUBLISHED = {
     1: 1e-5,
@@ -34,3 +34,27 @@ def test_the_rate_never_rises_above_its_base(warmup_epochs):
     assert all(0 < lr <= 0.002 for lr in made)
     assert cosine == sorted(cosine, reverse=True)
     assert cosine[:1] in ([], [0.002])
+
+
+def by_step(steps, warmup_steps):
+    return [
+        linear_cosine(step, lr=0.1, steps=steps, warmup_steps=warmup_steps, warmup_lr=0.02)
+        for step in range(steps)
+    ]
+
+
+def test_a_linear_rise_and_a_cosine_to_zero():
+    assert by_step(8, 4) == pytest.approx(
+        [0.02, 0.04, 0.06, 0.08, 0.1, 0.08535534, 0.05, 0.01464466]
+    )
+    assert linear_cosine(8, lr=0.1, steps=8, warmup_steps=4, warmup_lr=0.02) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 1, 5, 10, 12])
+def test_no_step_is_above_the_base_whatever_the_warm_up(warmup_steps):
+    made = by_step(10, warmup_steps)
+    rise, fall = made[:warmup_steps], made[warmup_steps:]
+    assert all(0 < lr <= 0.1 for lr in made)
+    assert rise == sorted(rise)
+    assert fall == sorted(fall, reverse=True)
+    assert fall[:1] in ([], [0.1])

@@ -1,0 +1,1 @@
+"""CoOp: learned prompts on packed window features, with their controls."""
