@@ -10,6 +10,11 @@ from pipeline_lib.errors import DataError
 
 CONTROLS = "control"
 _HEADLINE_DEPTH = 3  # split, level, metric; a class name comes below
+# What stands behind a headline that asks nearly the same, and the deviation of a mean.
+_FINE_PRINT = (
+    "weighted_f1", "macro_auc", "mean_average_precision", "auc_within_event_videos",
+    "video_accuracy", "_std",
+)  # fmt: skip
 _NAMED_PICTURES = 6
 
 
@@ -79,8 +84,14 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
 
 
 def headlines(rows: list[Row]) -> list[Row]:
-    """The rows for a first look: what stands beside a control, and is of no single class."""
-    return [row for row in rows if row.controls and len(row.path) <= _HEADLINE_DEPTH]
+    """The rows for a first look: what stands beside a control, once, and is of no single class."""
+    return [
+        row
+        for row in rows
+        if row.controls
+        and len(row.path) <= _HEADLINE_DEPTH
+        and not row.path[-1].endswith(_FINE_PRINT)
+    ]
 
 
 def name_pictures(*folders: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """Metrics beside their controls, as a table on the terminal."""
 
+from itertools import groupby
+
 from rich.console import Console
 from rich.table import Table
 
@@ -20,10 +22,12 @@ def print_table(rows: list[Row]) -> None:
         table.add_column("metric")
         table.add_column("value", justify="right", style="bold")
         for name in controls:
-            table.add_column(name, justify="right")
-        for row in of_model:
-            beside = [_cell(row.controls[c]) if c in row.controls else "" for c in controls]
-            table.add_row(row.metric, _cell(row.value), *beside)
+            table.add_column(name.replace("_", "\n"), justify="right")
+        for _, of_split in groupby(of_model, key=lambda row: row.path[0]):
+            for row in of_split:
+                beside = [_cell(row.controls[c]) if c in row.controls else "" for c in controls]
+                table.add_row(row.metric, _cell(row.value), *beside)
+            table.add_section()
         console.print(table)
 
 

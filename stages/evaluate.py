@@ -16,17 +16,16 @@ app = new_app()
 def evaluate(
     name: str = typer.Argument(help="The trained model: coop."),
     params: Path = PARAMS,
-    checkpoint: Path | None = typer.Option(None, help="Instead of the pipeline's best."),
-    features: Path | None = typer.Option(None, help="Instead of the pipeline's features."),
-    windows: Path | None = typer.Option(None, help="Instead of the pipeline's windows.parquet."),
+    checkpoint: Path | None = typer.Option(None, help="Instead of the pipeline's own."),
+    windows: Path | None = typer.Option(None, help="Packed windows, instead of the pipeline's."),
     split: list[str] | None = typer.Option(None, help="Only this split; may be repeated."),
     out: Path | None = typer.Option(None, help="Folder for the results of an own evaluation."),
 ) -> None:
     """Measure a trained model beside its controls.
 
     Without options this is the pipeline's stage and writes its metrics. With any of --checkpoint,
-    --features, --windows and --split it is an evaluation of your own: it prints the table, and
-    writes only below --out.
+    --windows and --split it is an evaluation of your own: it prints the table, and writes only
+    below --out.
     """
     from pipeline_lib.evaluation import EVALUATORS, SPLITS, Outputs, Request
     from pipeline_lib.params_file import load_params
@@ -34,9 +33,7 @@ def evaluate(
     from stages._metrics_table import print_table
 
     evaluator = EVALUATORS.get(name)
-    request = Request(
-        checkpoint=checkpoint, features=features, windows=windows, splits=tuple(split or SPLITS)
-    )
+    request = Request(checkpoint=checkpoint, windows=windows, splits=tuple(split or SPLITS))
     outputs = Outputs.under(out, name) if out else Outputs.of_pipeline(name)
     evaluation = evaluator(load_params(params), request, progress())
     print_table(headlines(rows_of(name, evaluation.metrics)))

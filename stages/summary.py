@@ -18,7 +18,7 @@ def summary(
     pictures: list[Path] = typer.Option(
         [Path("metrics"), Path("data/mined/sheets")], help="Folders whose pictures are named."
     ),
-    every: bool = typer.Option(False, "--every", help="Also counts and single classes."),
+    every: bool = typer.Option(False, "--every", help="Every number, of each class too."),
 ) -> None:
     """Print every metric beside its controls, and the pictures to open."""
     from pipeline_lib.summary import headlines, name_pictures, read_rows
@@ -28,9 +28,7 @@ def summary(
     shown = rows if every else headlines(rows)
     print_table(shown)
     if len(shown) < len(rows):
-        typer.echo(
-            f"{len(rows) - len(shown)} counts and single classes more: clipline summary --every"
-        )
+        typer.echo(f"{len(rows) - len(shown)} numbers more: clipline summary --every")
     names = name_pictures(*pictures)
     typer.echo("\n  ".join(["Pictures:", *names]) if names else "No pictures yet.")
 

@@ -40,6 +40,12 @@ def test_headlines_leave_out_counts_and_single_classes() -> None:
     assert shown == ["test.frame.accuracy", "test.frame.macro_f1"]
 
 
+def test_headlines_ask_each_question_once() -> None:
+    level = {"accuracy": 0.5, "accuracy_std": 0.1, "macro_auc": 0.6, "weighted_f1": 0.7}
+    tree = {"test": {"frame": level, "control": {"chance": {"frame": level}}}}
+    assert [row.metric for row in headlines(rows_of("coop", tree))] == ["test.frame.accuracy"]
+
+
 def test_words_and_switches_are_no_numbers() -> None:
     rows = rows_of("windows", {"settings": {"pre_event": "normal", "strict": True}, "kept": 4})
     assert [row.metric for row in rows] == ["kept"]

@@ -21,13 +21,11 @@ class Request:
 
     Attributes:
         checkpoint: A trained model.
-        features: Directory of the features it is evaluated on.
-        windows: Table of labelled windows.
+        windows: Folder of the packed windows it is evaluated on.
         splits: Which splits; plots show the last.
     """
 
     checkpoint: Path | None = None
-    features: Path | None = None
     windows: Path | None = None
     splits: tuple[str, ...] = SPLITS
 

@@ -1,12 +1,13 @@
-"""Evaluation of CoOp prompts on windows and videos, beside their controls.
+"""Evaluation of CoOp prompts on windows, videos and seconds, beside their controls.
 
 All options come from the checkpoint. The controls: uniform guessing (``chance``), always the most
 frequent training class (``majority``), a plain prompt through the same tower on the same features
-(``zero_shot``), and prompts learned on features of random weights (``random_init``).
+(``zero_shot``), logistic regression on the same features without any text (``linear_probe``),
+prompts learned from shuffled labels (``shuffled_labels``), and prompts learned on features of
+random weights (``random_init``).
 """
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,34 +16,21 @@ import pandas as pd
 
 from pipeline_lib.config import EvaluateConfig, Params
 from pipeline_lib.datasets.layout import SPLITS
-from pipeline_lib.datasets.window_features import read_windows
-from pipeline_lib.errors import ConfigError, DataError, WeightsError, did_you_mean
+from pipeline_lib.datasets.window_store import WindowStore, open_store
+from pipeline_lib.errors import ConfigError, DataError, did_you_mean
 from pipeline_lib.evaluation import Outputs, Request
-from pipeline_lib.evaluation.classifiers import (
-    Classifier,
-    prompt_classifier,
-    window_logits,
-    zero_shot_classifier,
-)
-from pipeline_lib.evaluation.controls import chance, constant_logits, majority_class
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows, labelled_windows
-from pipeline_lib.evaluation.scoring import LEVELS, Scores, measure_split, score
-from pipeline_lib.evaluation.written import write_plots, write_predictions
+from pipeline_lib.evaluation.drawn import draw_plots
+from pipeline_lib.evaluation.lineup import Lineup, checkpoint_name, line_up, require_metadata
+from pipeline_lib.evaluation.split import THRESHOLDS_FROM, EvaluatedSplit, evaluate_split
+from pipeline_lib.evaluation.written import write_predictions, write_prompts
+from pipeline_lib.networks.nearest_words import nearest_words
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.runtime.device import choose_device, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.storage.features import read_manifest
 from pipeline_lib.trainers.checkpoints import read_checkpoint
-from pipeline_lib.trainers.coop import CONTROL, Places
-from pipeline_lib.trainers.prompts import LoadedPrompts, load_prompts, load_text_tower
-
-logger = logging.getLogger(__name__)
-
-BEST = "coop_best.safetensors"
-PROMPTS = "prompts"  # the trained prompts among the classifiers; all others are controls
-CONTROLS = ("chance", "majority", "zero_shot", "random_init")
-_NAMED = 5
+from pipeline_lib.trainers.coop.prompts import load_text_tower
+from pipeline_lib.trainers.coop.training import Places
 
 
 @dataclass(frozen=True)
@@ -50,19 +38,28 @@ class CoopEvaluation:
     """A finished evaluation; see :class:`pipeline_lib.evaluation.Evaluation`.
 
     Attributes:
-        metrics: ``{split: {frame, event_frame, video, event_detection, control}}``.
-        splits: Split to its windows and the prompts' scores, in the order they were asked for.
+        metrics: ``{split: {videos_without_windows, frame, event_frame, video, video_pooling,
+            anomaly, seeds, control}}``.
+        splits: The windows and the prompts' scores, in the order the splits were asked for.
+        lineup: What was measured.
+        words: The nearest words of each context vector.
+        timelines: Most pictures of single videos.
     """
 
     metrics: dict[str, Any]
-    splits: dict[str, tuple[LabelledWindows, Scores]]
+    splits: dict[str, EvaluatedSplit]
+    lineup: Lineup
+    words: pd.DataFrame
+    timelines: int
 
     def write(self, outputs: Outputs) -> None:
-        """Write metrics and predictions of all splits, and plots of the last."""
+        """Write metrics and predictions of all splits, and plots of the last that has windows."""
         write_json(outputs.metrics, self.metrics)
-        write_predictions(outputs.tables, self.splits)
-        split, (_, scores) = list(self.splits.items())[-1]
-        write_plots(outputs.plots, split, scores, self.metrics[split])
+        write_predictions(outputs.tables, list(self.splits.values()))
+        write_prompts(outputs.tables, self.lineup, self.words)
+        shown = [split for split in self.splits.values() if len(split.windows.labels)][-1]
+        tree = self.metrics[shown.windows.split]
+        draw_plots(outputs.plots, shown, tree, self.lineup, self.timelines)
 
 
 def evaluate_coop(params: Params, request: Request, progress: Progress = SILENT) -> CoopEvaluation:
@@ -71,20 +68,20 @@ def evaluate_coop(params: Params, request: Request, progress: Progress = SILENT)
     Args:
         params: All of ``params.yaml``; ``evaluate``, ``extract`` and ``runtime`` are used.
         request: What to evaluate.
-        progress: Told of each video.
+        progress: Told of each split and classifier.
 
     Raises:
         ConfigError: An unknown split, or a zero-shot prompt without ``{}``.
-        DataError: Windows or features are missing or do not fit the checkpoint.
+        DataError: Packed windows are missing or do not fit the checkpoint.
         WeightsError: Checkpoint, text tower and features are not of the same weights.
     """
-    checkpoint = request.checkpoint or Places().out / BEST
+    checkpoint = request.checkpoint or Places().out / checkpoint_name(params.evaluate)
     _, metadata = read_checkpoint(checkpoint)
-    if metadata.get("trainer") != "coop":
-        raise WeightsError(f"{checkpoint}: not a CoOp checkpoint.", hint=f"Use {Places().out}.")
+    require_metadata(checkpoint, metadata)
     set_threads(params.runtime.threads)
     device = choose_device(params.runtime.device)
-    tower = load_text_tower(params.extract, metadata["backbone"], device)
+    precision = metadata["recipe"]["precision"]
+    tower = load_text_tower(params.extract, metadata["backbone"], device, precision)
     return evaluate_prompts(checkpoint, tower, request, params.evaluate, progress)
 
 
@@ -98,107 +95,51 @@ def evaluate_prompts(
     """Evaluate a CoOp checkpoint with a text tower at hand; raises like :func:`evaluate_coop`.
 
     Args:
-        checkpoint: The prompts; their control is looked for beside it.
+        checkpoint: The prompts; controls and other seeds are looked for beside it.
         tower: The text tower they were trained with.
-        request: Features, windows and splits.
+        request: Windows and splits.
         config: The ``evaluate`` section.
-        progress: Told of each video.
+        progress: Told of each split and classifier.
     """
     for split in set(request.splits) - set(SPLITS):
         raise ConfigError(f"Unknown split {split!r}.", hint=did_you_mean(split, SPLITS))
-    prompts = load_prompts(checkpoint, tower)
-    features = request.features or Places().features / prompts.metadata["features"]["directory"]
-    classifiers = {
-        PROMPTS: prompt_classifier(prompts, tower, features, checkpoint),
-        "zero_shot": zero_shot_classifier(prompts, tower, features, config.zero_shot_prompt),
-        **_random_init(checkpoint, tower, features),
-    }
-    table = _windows_table(request, prompts)
-    majority = majority_class(_train_labels(table), prompts.class_names)
+    tensors, metadata = read_checkpoint(checkpoint)
+    require_metadata(checkpoint, metadata)
+    folder = request.windows or Places().windows / metadata["features"]["directory"]
+    store = open_store(folder)
+    _require_windows(store, request.splits, metadata["unit_duration"])
+    lineup = line_up(checkpoint, tower, store, config)
     metrics: dict[str, Any] = {}
-    splits = {}
-    for split in request.splits:
-        windows = labelled_windows(
-            table,
-            split,
-            class_names=prompts.class_names,
-            normal_class=prompts.metadata["config"]["normal_class"],
-            known_videos=read_manifest(features).videos,
-            source=_windows_path(request),
-        )
-        _tell(split, windows)
-        logits = window_logits(classifiers, windows.table, progress)
-        if majority is not None:
-            logits["majority"] = constant_logits(windows, majority)
-        scores = {
-            name: score(windows, found, config.video_pooling) for name, found in logits.items()
-        }
-        metrics[split] = _tree(windows, scores)
-        splits[split] = windows, scores[PROMPTS]
-    return CoopEvaluation(metrics, splits)
+    splits: dict[str, EvaluatedSplit] = {}
+    rounds = len(request.splits) * (1 + len(lineup.controls) + len(lineup.seeds))
+    with progress.task("evaluate", rounds) as advance:
+        # val first: its thresholds are applied to the others.
+        for split in sorted(request.splits, key=lambda name: name != THRESHOLDS_FROM):
+            chosen = splits[THRESHOLDS_FROM].thresholds if THRESHOLDS_FROM in splits else {}
+            metrics[split], splits[split] = evaluate_split(
+                lineup, split, config.video_pooling, chosen, advance
+            )
+    return CoopEvaluation(
+        metrics={split: metrics[split] for split in request.splits},
+        splits={split: splits[split] for split in request.splits},
+        lineup=lineup,
+        words=nearest_words(tower, tensors["ctx"]),
+        timelines=config.timelines,
+    )
 
 
-def _random_init(checkpoint: Path, tower: TextTower, features: Path) -> dict[str, Classifier]:
-    """The control beside ``checkpoint``, where it and its features are there."""
-    control = checkpoint.parent / CONTROL / BEST
-    if not control.is_file():
-        return {}
-    prompts = load_prompts(control, tower)
-    directory = features.parent / prompts.metadata["features"]["directory"]
-    if not directory.is_dir():
-        logger.warning("No features %s: the control random_init is left out.", directory)
-        return {}
-    return {"random_init": prompt_classifier(prompts, tower, directory, control)}
-
-
-def _windows_path(request: Request) -> Path:
-    return request.windows or Places().windows
-
-
-def _windows_table(request: Request, prompts: LoadedPrompts) -> pd.DataFrame:
-    """The windows table, with something to measure that is of the model's kind."""
-    source = _windows_path(request)
-    table = read_windows(source)
-    kept = table[table["kept"] & table["split"].isin(request.splits)]
-    if kept.empty:
+def _require_windows(store: WindowStore, splits: Sequence[str], unit: int) -> None:
+    """Check that there is something to measure, of the kind that the model was trained on."""
+    if not any(store.info.windows[split] for split in splits):
         raise DataError(
-            f"{source}: no kept window of {' or '.join(request.splits)}; nothing to measure.",
-            hint="The reasons of dropped windows stand in its column 'reason'.",
+            f"{store.path}: no kept window of {' or '.join(splits)}; nothing to measure.",
+            hint="The reasons of dropped windows stand in data/index/windows.parquet.",
         )
-    longest, unit = int(kept["n_rows"].max()), prompts.metadata["config"]["unit_duration"]
+    index = store.index
+    longest = int(index.loc[index["split"].isin(splits), "n_rows"].max())
     if longest > unit:
         raise DataError(
-            f"{source}: has windows of {longest} rows; the model was trained on windows of {unit}.",
+            f"{store.path}: has windows of {longest} rows; the model was trained on windows of "
+            f"{unit}.",
             hint=f"Make the windows with train.unit_duration: {unit}, or train again.",
         )
-    return table
-
-
-def _train_labels(table: pd.DataFrame) -> "pd.Series[str]":
-    return table.loc[table["kept"] & (table["split"] == "train"), "label"]
-
-
-def _tell(split: str, windows: LabelledWindows) -> None:
-    if not len(windows.labels):
-        logger.warning("No kept window of the %s split: its metrics are undefined.", split)
-    elif windows.videos_without_windows:
-        logger.warning(
-            "%d videos of the %s split have no kept window and are in no video metric: %s",
-            len(windows.videos_without_windows),
-            split,
-            ", ".join(windows.videos_without_windows[:_NAMED]),
-        )
-
-
-def _tree(windows: LabelledWindows, scores: Mapping[str, Scores]) -> dict[str, Any]:
-    """The metrics of one split: counts, the prompts' numbers, and those of each control."""
-    measured = {name: measure_split(windows, found) for name, found in scores.items()}
-    own = measured.pop(PROMPTS)
-    for level in LEVELS:
-        own[level] = {"n": len(getattr(scores[PROMPTS], level).labels), **own[level]}
-    controls = {"chance": chance(windows), **measured}
-    return {
-        "videos_without_windows": len(windows.videos_without_windows),
-        **own,
-        "control": {name: controls[name] for name in CONTROLS if name in controls},
-    }

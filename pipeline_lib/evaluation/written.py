@@ -1,81 +1,113 @@
-"""What an evaluation leaves on disk beside its numbers: predictions, and plots of one split."""
+"""Tables and arrays that an evaluation leaves on disk beside its numbers."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows
-from pipeline_lib.evaluation.scoring import LEVELS, Scores
-from pipeline_lib.metrics.classification import confusion
+from pipeline_lib.datasets.layout import SPLITS
+from pipeline_lib.evaluation.lineup import Lineup
+from pipeline_lib.evaluation.scoring import probability
+from pipeline_lib.evaluation.split import EvaluatedSplit
 from pipeline_lib.metrics.predictions import Predictions
-from pipeline_lib.pictures.confusion import draw_confusion
+from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.tables import write_csv, write_parquet
 
 _WINDOW_COLUMNS = ["video", "split", "start_s", "end_s", "overlaps_event"]
 
 
-def write_predictions(folder: Path, splits: Mapping[str, tuple[LabelledWindows, Scores]]) -> None:
-    """Write ``window_predictions.parquet`` and ``video_predictions.parquet``.
+def write_predictions(folder: Path, splits: Sequence[EvaluatedSplit]) -> None:
+    """Write ``window_predictions``, ``video_predictions`` and ``second_scores``, all parquet.
 
-    Both hold ``label``, ``predicted`` and one column ``probability.<class>`` a class.
-
-    Args:
-        folder: Where to.
-        splits: Split to its windows and their scores.
-    """
-    of_windows, of_videos = [], []
-    for split, (windows, scores) in splits.items():
-        place = windows.table[_WINDOW_COLUMNS]
-        of_windows.append(pd.concat([place, _columns(scores.frame)], axis=1))
-        counts = np.bincount(windows.video_of_window, minlength=len(windows.videos))
-        videos = pd.DataFrame({"video": list(windows.videos), "split": split, "windows": counts})
-        of_videos.append(pd.concat([videos, _columns(scores.video)], axis=1))
-    write_parquet(folder / "window_predictions.parquet", pd.concat(of_windows, ignore_index=True))
-    write_parquet(folder / "video_predictions.parquet", pd.concat(of_videos, ignore_index=True))
-
-
-def write_plots(folder: Path, split: str, scores: Scores, tree: Mapping[str, Any]) -> None:
-    """Write tables for DVC's plots and confusion matrices as pictures.
-
-    ``confusion_<level>.csv`` has the columns ``actual`` and ``predicted``, one row a sample;
-    ``recall_per_class.csv`` a row a class and a column a level. ``confusion_<level>.png`` shows
-    the same counts.
+    The predictions hold ``label``, ``predicted`` and one column ``probability.<class>`` a class.
+    A second has ``video``, ``split``, ``start_s``, ``end_s``, ``overlaps_event``, ``score``
+    (1 - P(normal)) and ``log_odds``, which ranks where that probability is rounded to 0 or 1.
 
     Args:
         folder: Where to.
-        split: The split, for titles.
-        scores: Its predictions.
-        tree: Its metrics.
+        splits: The evaluated splits.
     """
-    for level, samples in (("frame", "windows"), ("video", "videos")):
-        predictions: Predictions = getattr(scores, level)
-        names = np.array(predictions.class_names, dtype=str)
-        pairs = {"actual": names[predictions.labels], "predicted": names[predictions.predicted]}
-        write_csv(folder / f"confusion_{level}.csv", pd.DataFrame(pairs))
-        draw_confusion(
-            folder / f"confusion_{level}.png",
-            confusion(predictions),
-            predictions.class_names,
-            title=f"{split} {samples}: accuracy {_percent(tree[level]['accuracy'])}, "
-            f"balanced {_percent(tree[level]['balanced_accuracy'])}",
-        )
-    recalls = {level: tree[level]["recall"] for level in LEVELS}
-    by_class = pd.DataFrame(recalls, index=list(scores.frame.class_names), dtype=float)
-    write_csv(folder / "recall_per_class.csv", by_class.rename_axis("class").reset_index())
+    for name, table_of in (
+        ("window_predictions", _windows),
+        ("video_predictions", _videos),
+        ("second_scores", _seconds),
+    ):
+        tables = [table_of(split) for split in splits]
+        write_parquet(folder / f"{name}.parquet", pd.concat(tables, ignore_index=True))
+
+
+def write_prompts(folder: Path, lineup: Lineup, words: pd.DataFrame) -> None:
+    """Write what the prompts are: ``text_features.npz`` and ``context_words.csv``.
+
+    The archive holds ``text_features`` (normalised, float32 [C, D]), ``class_names`` [C] and
+    ``logit_scale`` (the factor on cosines): all that is needed to name a feature.
+
+    Args:
+        folder: Where to.
+        lineup: The prompts.
+        words: The nearest words of each context vector, with the class as an index.
+    """
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        text_features=lineup.text_features,
+        class_names=np.array(lineup.prompts.class_names, dtype=np.str_),
+        logit_scale=np.float64(lineup.scale),
+    )
+    write_bytes(folder / "text_features.npz", buffer.getvalue())
+    # A context that all classes share has index -1, and no class.
+    classes = np.array([*lineup.prompts.class_names, ""], dtype=object)
+    named = words.drop(columns="class_index")
+    named.insert(0, "class", classes[words["class_index"].to_numpy(dtype=np.int64)])
+    write_csv(folder / "context_words.csv", named.round({"distance": 4}))
+
+
+def _windows(split: EvaluatedSplit) -> pd.DataFrame:
+    place = split.windows.table[_WINDOW_COLUMNS].reset_index(drop=True)
+    return pd.concat([place, _columns(split.scores.frame)], axis=1)
+
+
+def _videos(split: EvaluatedSplit) -> pd.DataFrame:
+    windows = split.windows
+    counts = np.bincount(windows.video_of_window, minlength=len(windows.videos))
+    videos = pd.DataFrame(
+        {"video": pd.Series(windows.videos, dtype="str"), "split": windows.split, "windows": counts}
+    )
+    return pd.concat([videos, _columns(split.scores.video)], axis=1)
+
+
+def _seconds(split: EvaluatedSplit) -> pd.DataFrame:
+    """The scored seconds; none where the model has no class without events."""
+    seconds, log_odds = split.seconds, split.scores.log_odds
+    shown = slice(None) if log_odds is not None else slice(0)
+    of_seconds = seconds.scores(log_odds) if log_odds is not None else np.zeros(0)
+    table, start = seconds.windows.table, seconds.start_s[shown]
+    # The store's own categories: tables of several splits then stay categories together.
+    videos = pd.Series(seconds.windows.videos, dtype="str").astype(table["video"].dtype)
+    split_code = np.full(len(start), SPLITS.index(seconds.windows.split))
+    return pd.DataFrame(
+        {
+            "video": videos.array.take(seconds.video[shown]),
+            "split": pd.Categorical.from_codes(split_code, pd.Index(SPLITS)),
+            "start_s": start,
+            "end_s": np.round(start + seconds.windows.every_s, 9),
+            "overlaps_event": seconds.positive[shown],
+            "score": probability(of_seconds),
+            "log_odds": of_seconds,
+        }
+    )
 
 
 def _columns(predictions: Predictions) -> pd.DataFrame:
-    names = np.array(predictions.class_names, dtype=object)
+    names = pd.Index(predictions.class_names)
     table = pd.DataFrame(
-        {"label": names[predictions.labels], "predicted": names[predictions.predicted]}
+        {
+            "label": pd.Categorical.from_codes(predictions.labels, names),
+            "predicted": pd.Categorical.from_codes(predictions.predicted, names),
+        }
     )
     for index, name in enumerate(predictions.class_names):
         table[f"probability.{name}"] = predictions.probabilities[:, index]
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.1%}"

@@ -18,9 +18,14 @@ METRICS: Registry[Metric] = Registry(
         "accuracy": "pipeline_lib.metrics.classification:accuracy",
         "balanced_accuracy": "pipeline_lib.metrics.classification:balanced_accuracy",
         "macro_f1": "pipeline_lib.metrics.classification:macro_f1",
+        "weighted_f1": "pipeline_lib.metrics.classification:weighted_f1",
         "macro_auc": "pipeline_lib.metrics.classification:macro_auc",
+        "mean_average_precision": "pipeline_lib.metrics.classification:mean_average_precision",
         "recall": "pipeline_lib.metrics.classification:recall",
+        "precision": "pipeline_lib.metrics.classification:precision",
+        "f1": "pipeline_lib.metrics.classification:f1",
         "auc": "pipeline_lib.metrics.classification:auc",
+        "average_precision": "pipeline_lib.metrics.classification:average_precision",
     },
 )
 

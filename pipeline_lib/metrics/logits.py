@@ -2,24 +2,28 @@
 
 import numpy as np
 
+BATCH_SIZE = 8192  # windows widened to float64 at once: 32 MB at 512 dimensions
 
-def cosine_logits(
-    features: np.ndarray, text_features: np.ndarray, scale: float, batch_size: int = 65536
+
+def affine_logits(
+    features: np.ndarray, weights: np.ndarray, bias: np.ndarray, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
-    """CLIP's logits, scale * f @ w^T, float64 [n, C].
+    """The logits of a linear classifier, f @ w^T + b, float64 [n, C].
 
-    In float64 the rounding of a product cannot move a prediction, so the same prompts are measured
-    alike whatever the batch and the device.
+    CLIP's classifier is one: its weights are exp(logit_scale) times the normalised text features.
+    In float64 the rounding of a product cannot move a prediction, so the same classifier is
+    measured alike whatever the batch and the device.
 
     Args:
-        features: Normalised window features, float32 [n, D].
-        text_features: Normalised text features of the classes, float32 [C, D].
-        scale: exp(logit_scale).
-        batch_size: Windows widened to float64 at once.
+        features: Normalised window features, float32 [n, D]; may be memory-mapped, and are never
+            copied as a whole.
+        weights: [C, D].
+        bias: [C].
+        batch_size: Rows widened to float64 at once.
     """
-    weights = text_features.astype(np.float64).T
-    parts = [
-        features[start : start + batch_size].astype(np.float64) @ weights * scale
-        for start in range(0, len(features), batch_size)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(text_features)))
+    columns = weights.astype(np.float64).T
+    logits = np.empty((len(features), len(weights)))
+    for start in range(0, len(features), batch_size):
+        rows = slice(start, start + batch_size)
+        logits[rows] = features[rows].astype(np.float64) @ columns + bias
+    return logits

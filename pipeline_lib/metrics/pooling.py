@@ -7,6 +7,7 @@ import numpy as np
 from pipeline_lib.metrics.predictions import Predictions
 
 Pooling = Literal["mean", "max", "vote"]
+POOLINGS: tuple[Pooling, ...] = ("mean", "max", "vote")
 
 
 def pool_videos(
@@ -32,21 +33,38 @@ def pool_videos(
         class_names: The C names.
         pooling: How.
     """
+    videos = len(video_labels)
     if pooling == "max":
-        pooled = np.full((len(video_labels), len(class_names)), -np.inf)
-        np.maximum.at(pooled, video_of_window, logits.astype(np.float64))
+        pooled = max_by_video(logits, video_of_window, videos)
         return Predictions.from_logits(video_labels, pooled, class_names)
-    mean = _mean_by_video(logits, video_of_window, len(video_labels))
+    mean = _mean_by_video(logits, video_of_window, videos)
     if pooling == "mean":
         return Predictions.from_logits(video_labels, mean, class_names)
-    own = np.eye(len(class_names))[logits.argmax(axis=1)]
-    shares = _mean_by_video(own, video_of_window, len(video_labels))
+    votes = np.zeros((videos, len(class_names)))
+    np.add.at(votes, (video_of_window, logits.argmax(axis=1)), 1.0)
+    shares = votes / votes.sum(axis=1, keepdims=True)
     leading = shares == shares.max(axis=1, keepdims=True)
     predicted = np.where(leading, mean, -np.inf).argmax(axis=1)
     return Predictions(video_labels, predicted, shares, class_names)
 
 
+def max_by_video(values: np.ndarray, video_of_window: np.ndarray, videos: int) -> np.ndarray:
+    """The largest value of each column within each video, float64 [videos, columns].
+
+    Args:
+        values: Float [n, columns].
+        video_of_window: Index of each window's video, int64 [n]; every video has a window.
+        videos: Their number.
+    """
+    largest = np.full((videos, values.shape[1]), -np.inf)
+    for column in range(values.shape[1]):
+        np.maximum.at(largest[:, column], video_of_window, values[:, column])
+    return largest
+
+
 def _mean_by_video(values: np.ndarray, video_of_window: np.ndarray, videos: int) -> np.ndarray:
-    total = np.zeros((videos, values.shape[1]))
-    np.add.at(total, video_of_window, values.astype(np.float64))
-    return total / np.bincount(video_of_window, minlength=videos)[:, None]
+    columns = [
+        np.bincount(video_of_window, weights=values[:, column], minlength=videos)
+        for column in range(values.shape[1])
+    ]
+    return np.stack(columns, axis=1) / np.bincount(video_of_window, minlength=videos)[:, None]

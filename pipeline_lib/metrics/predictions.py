@@ -1,6 +1,7 @@
 """What a classifier said about a set of samples, the input of every classification metric."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ class Predictions:
     predicted: Array
     probabilities: Array
     class_names: tuple[str, ...]
+    _found: dict[Callable[..., Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         expected = (len(self.labels), len(self.class_names))
@@ -61,6 +65,16 @@ class Predictions:
             self.probabilities[chosen],
             self.class_names,
         )
+
+    def once(self, metric: Callable[["Predictions"], Any]) -> Any:
+        """The value of ``metric``, computed when it is first asked for.
+
+        What is reported for each class is also averaged, and ranking millions of samples takes
+        seconds a class.
+        """
+        if metric not in self._found:
+            self._found[metric] = metric(self)
+        return self._found[metric]
 
     @property
     def present(self) -> list[int]:

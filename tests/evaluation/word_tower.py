@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks.prompt_packing import Packing
 from pipeline_lib.runtime.seeding import torch_stream
 
 _PAD, _START, _PERIOD, _END = 0, 1, 2, 3
@@ -17,7 +18,7 @@ class WordTower:
     width = 32
     dim = 32
     context_length = 24
-    causal = True
+    causal = False
     logit_scale = 50.0
     device = torch.device("cpu")
 
@@ -42,9 +43,15 @@ class WordTower:
     def fragments(self, words: str) -> bool:
         return False
 
+    def vocabulary(self) -> list[str]:
+        return ["", "<start>", ".", "<end>", *sorted(self._ids, key=self._ids.__getitem__)]
+
     def embed(self, ids: Tensor) -> Tensor:
         return self._table[ids]
 
     def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
         read = torch.arange(embeddings.shape[1]) <= eot[:, None]
         return (embeddings * read[..., None]).sum(dim=1) / read.sum(dim=1, keepdim=True)
+
+    def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
+        raise NotImplementedError("only causal towers pack")

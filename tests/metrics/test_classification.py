@@ -22,7 +22,12 @@ def test_hand_computed_values() -> None:
     assert found["recall"] == {"fall": 0.5, "fire": 1.0, "normal": 0.8}
     assert found["balanced_accuracy"] == pytest.approx((0.5 + 1.0 + 0.8) / 3)
     # F1 = 2 tp / (2 tp + fp + fn): fall 2/3, fire 2/3, normal 8/10.
+    by_class = {"fall": pytest.approx(2 / 3), "fire": pytest.approx(2 / 3), "normal": 0.8}
+    assert found["f1"] == by_class
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0.8) / 3)
+    assert found["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 / 3 + 5 * 0.8) / 8)
+    # Predicted: fall once and rightly, fire twice, normal five times, four of them rightly.
+    assert found["precision"] == {"fall": 1.0, "fire": 0.5, "normal": 0.8}
 
 
 def test_always_normal_is_accurate_and_not_balanced() -> None:
@@ -40,6 +45,14 @@ def test_an_absent_class_keeps_its_place_and_is_none() -> None:
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1.0) / 2)
     assert found["auc"] == {"fall": 0.75, "fire": None, "normal": 1.0}
     assert found["macro_auc"] == pytest.approx(0.875)
+    # What was predicted as the absent class was so wrongly: its precision is known, its F1 is not.
+    assert found["precision"] == {"fall": 1.0, "fire": 0.0, "normal": 1.0}
+    assert found["f1"] == {"fall": pytest.approx(2 / 3), "fire": None, "normal": 1.0}
+    assert found["weighted_f1"] == pytest.approx((2 * 2 / 3 + 1.0) / 3)
+    # Ranks 1, 2 and 2 for fall: 1 hit of 1, then 2 of 3.
+    average = {"fall": pytest.approx((1 + 2 / 3) / 2), "fire": None, "normal": 1.0}
+    assert found["average_precision"] == average
+    assert found["mean_average_precision"] == pytest.approx((5 / 6 + 1) / 2)
 
 
 def test_one_class_alone_has_recall_but_no_curve() -> None:
@@ -47,19 +60,21 @@ def test_one_class_alone_has_recall_but_no_curve() -> None:
     assert found["balanced_accuracy"] == pytest.approx(0.5)
     assert found["auc"] == {"fall": None, "fire": None, "normal": None}
     assert found["macro_auc"] is None
+    assert found["mean_average_precision"] is None
+
+
+def test_a_class_that_is_never_predicted_has_no_precision() -> None:
+    found = measure(predictions([0, 2], [2, 2]))
+    assert found["precision"] == {"fall": None, "fire": None, "normal": 0.5}
+    assert found["f1"] == {"fall": 0.0, "fire": None, "normal": pytest.approx(2 / 3)}
 
 
 def test_nothing_to_measure_is_none_everywhere() -> None:
     found = measure(predictions([], []))
     absent = dict.fromkeys(NAMES)
-    assert found == {
-        "accuracy": None,
-        "balanced_accuracy": None,
-        "macro_auc": None,
-        "macro_f1": None,
-        "auc": absent,
-        "recall": absent,
-    }
+    by_class = {"auc", "average_precision", "f1", "precision", "recall"}
+    expected = {name: absent if name in by_class else None for name in METRICS}
+    assert found == expected
 
 
 def test_auc_ranks_by_probability() -> None:
