@@ -2,28 +2,29 @@
 
 import hashlib
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
+from pipeline_lib.pictures.figures import (
+    CLASS_COLOUR,
+    EVENT_COLOUR,
+    FAINT,
+    NORMAL_COLOUR,
+    new_figure,
+    plain_texts,
+    save_png,
+)
 from pipeline_lib.pictures.fonts import font_families
-from pipeline_lib.storage.atomic import replacing
+from pipeline_lib.pictures.time_bars import rectangles, runs, time_ticks, time_words
 
 _INCHES = (10.0, 2.7)
 _DPI = 100
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-_EVENT = "#d55e00"
-_NORMAL = "#0072b2"
-_CLASS = "#e69f00"
 _DROPPED = "#c8c8c8"
 _HATCHES = ("///", "xxx", "...", "\\\\\\")
 _ROWS = ("dropped", "kept", "events")
@@ -103,8 +104,7 @@ class TimelineSheet:
     def __init__(self, normal_label: str | None, reasons: Mapping[str, str]) -> None:
         self._normal_label = normal_label
         self._reasons = reasons
-        self._figure = Figure(figsize=_INCHES, dpi=_DPI)
-        FigureCanvasAgg(self._figure)
+        self._figure = new_figure(*_INCHES, dpi=_DPI)
 
     def draw(self, path: Path, timeline: Timeline) -> None:
         """Write one picture; the same timeline gives the same bytes.
@@ -114,10 +114,15 @@ class TimelineSheet:
             timeline: What it shows.
         """
         self._figure.clear()
+        with plain_texts():
+            self._draw(timeline)
+        save_png(self._figure, path)
+
+    def _draw(self, timeline: Timeline) -> None:
         axes = self._figure.add_axes((0.075, 0.385, 0.905, 0.49))
         last = max([timeline.seconds, *timeline.ends.tolist()[-1:]])
         _frame(axes, last)
-        entries = [*_draw_events(axes, timeline), *self._draw_windows(axes, timeline, last)]
+        entries = [*_draw_events(axes, timeline, last), *self._draw_windows(axes, timeline, last)]
         words = [str(entry.get_label()) for entry in entries]
         letters = sum(map(len, words)) + 6 * (len(words) - 1)
         fonts = font_families([timeline.title, *words])
@@ -136,11 +141,6 @@ class TimelineSheet:
                 handlelength=1.6,
                 columnspacing=1.6,
             )
-        with replacing(path) as temporary, warnings.catch_warnings():
-            # Where no installed font has a character a box stands for it; the file's name has it.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            # matplotlib writes its version into the file unless told not to.
-            self._figure.savefig(temporary, format="png", metadata={"Software": None})
 
     def _draw_windows(self, axes: Axes, timeline: Timeline, last: float) -> Iterator[Patch]:
         """Bars of all windows, and the legend entry of each kind of window that occurs."""
@@ -151,7 +151,7 @@ class TimelineSheet:
         edge = "none" if crowded else "white"
         for label in sorted(set(timeline.labels.tolist()) - {""}):
             chosen = timeline.labels == label
-            style = _Style(_NORMAL if label == self._normal_label else _CLASS, edge)
+            style = _Style(NORMAL_COLOUR if label == self._normal_label else CLASS_COLOUR, edge)
             _bars(axes, timeline, chosen, lanes, "kept", style)
             yield style.patch(f"kept as {label} ({chosen.sum()})")
         for (reason, words), hatch in zip(self._reasons.items(), _HATCHES, strict=False):
@@ -167,26 +167,29 @@ def _frame(axes: Axes, last: float) -> None:
     axes.set_ylim(-0.5, len(_ROWS) - 0.5)
     axes.set_yticks(range(len(_ROWS)), _ROWS)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("seconds", fontsize=9)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, steps=[1, 2, 3, 5, 6, 10], integer=True))
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    places, words, unit = time_ticks(last)
+    axes.set_xticks(places, words)
+    axes.set_xlabel(unit, fontsize=9)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 
 
-def _draw_events(axes: Axes, timeline: Timeline) -> Iterator[Patch]:
+def _draw_events(axes: Axes, timeline: Timeline, last: float) -> Iterator[Patch]:
     """Bars with their times, and a band behind the windows that shows what they overlap."""
     row = _ROWS.index("events")
     for start, end in timeline.events:
-        axes.axvspan(start, end, facecolor=_EVENT, alpha=0.1, linewidth=0)
-        axes.broken_barh([(start, end - start)], (row - _HEIGHT / 2, _HEIGHT), facecolor=_EVENT)
-        said = f"{start:g} – {end:g}"
-        if (end - start) / axes.get_xlim()[1] * _INCHES[0] * _DPI > 8 * len(said):
+        axes.axvspan(start, end, facecolor=EVENT_COLOUR, alpha=0.1, linewidth=0)
+        axes.broken_barh(
+            [(start, end - start)], (row - _HEIGHT / 2, _HEIGHT), facecolor=EVENT_COLOUR
+        )
+        said = f"{time_words(start, last)} – {time_words(end, last)}"
+        if (end - start) / last * _INCHES[0] * _DPI > 8 * len(said):
             middle = (start + end) / 2
             axes.text(middle, row, said, ha="center", va="center", color="white", fontsize=9)
     if timeline.events:
-        yield Patch(facecolor=_EVENT, label=f"annotated event ({len(timeline.events)})")
+        yield Patch(facecolor=EVENT_COLOUR, label=f"annotated event ({len(timeline.events)})")
 
 
 def _lanes(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -215,24 +218,14 @@ def _bars(
         of_lane = chosen & (lanes == lane)
         left, right = timeline.starts[of_lane], timeline.ends[of_lane]
         if style.joins:
-            left, right = _runs(left, right)
-        high = np.full(len(left), top - lane * height)
-        low = high - height
-        corners.extend(np.array([left, left, right, right, low, high, high, low]).T)
-    shapes = [shape.reshape(2, 4).T for shape in corners]
+            left, right = runs(left, right)
+        high = top - lane * height
+        corners.extend(rectangles(left, right, high - height, high))
     bars = PolyCollection(
-        shapes,
+        corners,
         facecolor=style.face,
         edgecolor=style.edge,
         hatch=style.hatch,
         linewidth=0.0 if style.joins else 1.0,
     )
     axes.add_collection(bars, autolim=False)
-
-
-def _runs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbouring bars that touch, joined: an hour of windows is then a handful of shapes."""
-    breaks = left[1:] > right[:-1] + 1e-9
-    first = np.ones(len(left), bool)
-    first[1:] = breaks
-    return left[first], right[np.roll(first, -1)]
