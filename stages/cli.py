@@ -12,9 +12,13 @@ COMMANDS = {
     "extract": ("extract", "Turn videos into features."),
     "mine": ("mine", "Find true and negative frames for questions."),
     "annotate-filter": ("annotate_filter", "Label windows and choose those that train."),
+    "pack-windows": ("pack_windows", "Pool labelled windows into one matrix a backbone."),
     "train": ("train", "Train a model on features."),
     "evaluate": ("evaluate", "Measure a trained model beside its controls."),
+    "few-shot": ("few_shot", "Draw the curve of a few training windows a class."),
     "summary": ("summary", "Print every metric beside its controls."),
+    "import-features": ("import_features", "Take over .npy features made elsewhere."),
+    "import-prompts": ("import_prompts", "Take over a CoOp checkpoint of another program."),
     "demo-data": ("demo_data", "Render the embedded default data set."),
     "demo-clip": ("demo_clip", "Train the embedded default CLIP from scratch."),
 }

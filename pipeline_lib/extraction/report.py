@@ -1,5 +1,7 @@
 """What a run did, for its caller and for the failure table."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,12 @@ import pandas as pd
 
 from pipeline_lib.errors import BatchError
 from pipeline_lib.extraction.plan import FAILURES
+from pipeline_lib.storage.features import SUFFIXES, remove_features
 from pipeline_lib.storage.tables import write_csv
+from pipeline_lib.video.files import VideoFile
+
+# What file systems allow a name.
+_NAME_BYTES = 255
 
 
 @dataclass
@@ -37,6 +44,23 @@ class ExtractionReport:
         """Add a row to the failure table."""
         row = {"video": video_id, "file": path.name, "reason": reason, "message": message}
         self.failures.append(row)
+
+    def fit(self, videos: Sequence[VideoFile], ambiguous: Sequence[VideoFile]) -> list[VideoFile]:
+        """The videos whose features can be named; the others become failures.
+
+        Args:
+            videos: Files with an id of their own.
+            ambiguous: Files that share an id; features that stand under it are removed.
+        """
+        for video in ambiguous:
+            remove_features(self.directory, video.id)
+            text = f"{video.path}: another file has the same name, suffix and Unicode form aside."
+            self.fail(video.id, video.path, "ambiguous_name", text)
+        for video in videos:
+            if _too_long(video.id):
+                text = f"{video.path}: the name leaves no room for the suffix of its features."
+                self.fail(video.id, video.path, "name_too_long", text)
+        return [video for video in videos if not _too_long(video.id)]
 
     def write_failures(self) -> None:
         """Write ``failures.csv``, or remove an old one where nothing failed."""
@@ -74,3 +98,8 @@ class ExtractionReport:
                 hint=f"All are listed in {self.directory / FAILURES}. Repair or remove them, or "
                 "list them under data.exclude in params.yaml; finished videos are not redone.",
             )
+
+
+def _too_long(video_id: str) -> bool:
+    longest = max(len(suffix) for suffix in SUFFIXES)
+    return len(os.fsencode(video_id.rsplit("/", 1)[-1])) + longest > _NAME_BYTES

@@ -35,8 +35,6 @@ from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.video.files import FoundVideos, VideoFile
 
 log = logging.getLogger(__name__)
-# What file systems allow a name.
-_NAME_BYTES = 255
 
 
 @dataclass
@@ -124,25 +122,11 @@ class Extraction:
             rest = others(output.directory, sizes, found.videos, output.fingerprint)
         elif self._shard is None:
             report.pruned = prune(output.directory, sizes, (video.id for video in found.videos))
-        fit = self._list_unfit(report, found, mine)
+        ambiguous = self._shard.part(found.ambiguous) if self._shard else found.ambiguous
+        fit = report.fit(mine, ambiguous)
         plan = make_plan(output.directory, sizes, fit, output.fingerprint, self._hashes, progress)
         report.kept = sorted(plan.done)
         return _State(output, report, {**rest, **plan.done}, plan.todo)
-
-    def _list_unfit(
-        self, report: ExtractionReport, found: FoundVideos, mine: Sequence[VideoFile]
-    ) -> list[VideoFile]:
-        """Put videos whose features could not be named into the table; returns the others."""
-        ambiguous = self._shard.part(found.ambiguous) if self._shard else found.ambiguous
-        for video in ambiguous:
-            remove_features(report.directory, video.id)
-            text = f"{video.path}: another file has the same name, suffix and Unicode form aside."
-            report.fail(video.id, video.path, "ambiguous_name", text)
-        for video in mine:
-            if _too_long(video.id):
-                text = f"{video.path}: the name leaves no room for the suffix of its features."
-                report.fail(video.id, video.path, "name_too_long", text)
-        return [video for video in mine if not _too_long(video.id)]
 
     def _files_of(self, mine: Sequence[VideoFile]) -> list[str]:
         """What this run alone writes."""
@@ -226,11 +210,6 @@ def _work(
         return (-info.st_size if info else 0, one.video_id)
 
     return sorted(work, key=order)
-
-
-def _too_long(video_id: str) -> bool:
-    longest = max(len(suffix) for suffix in SUFFIXES)
-    return len(os.fsencode(video_id.rsplit("/", 1)[-1])) + longest > _NAME_BYTES
 
 
 def _info(path: Path) -> os.stat_result | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,7 @@ def find_videos(root: Path, exclude: Iterable[str] = ()) -> FoundVideos:
         return FoundVideos((VideoFile(nfc(root.stem), root),), ())
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or video file.")
-    by_relative: dict[str, list[Path]] = defaultdict(list)
-    for relative, path in _walk(root):
-        by_relative[nfc(relative)].append(path)
+    by_relative = files_below(root, VIDEO_SUFFIXES)
     for name in map(nfc, exclude):
         if by_relative.pop(name, None) is None:
             raise DataError(
@@ -63,23 +61,46 @@ def find_videos(root: Path, exclude: Iterable[str] = ()) -> FoundVideos:
         raise DataError(
             f"{root}: holds no videos.", hint=f"Known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}."
         )
-    by_id: dict[str, list[VideoFile]] = defaultdict(list)
+    return by_id(by_relative)
+
+
+def files_below(root: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
+    """Files by their path relative to ``root``, in NFC; two spellings of one name share a key.
+
+    Hidden files and folders are ignored; linked folders are followed, each once.
+
+    Args:
+        root: A folder.
+        suffixes: Wanted suffixes in lower case, with their dot.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    for relative, path in _walk(root, suffixes):
+        found[nfc(relative)].append(path)
+    return dict(found)
+
+
+def by_id(by_relative: Mapping[str, Sequence[Path]]) -> FoundVideos:
+    """Name files by their path without suffix; those that would share an id are told apart.
+
+    Args:
+        by_relative: As :func:`files_below` returns it.
+    """
+    sharing: dict[str, list[VideoFile]] = defaultdict(list)
     for relative, paths in by_relative.items():
         video_id = relative.rsplit(".", 1)[0]
-        by_id[video_id] += [VideoFile(video_id, path) for path in paths]
-    single = [files[0] for files in by_id.values() if len(files) == 1]
-    several = [file for files in by_id.values() if len(files) > 1 for file in files]
+        sharing[video_id] += [VideoFile(video_id, path) for path in paths]
+    single = [files[0] for files in sharing.values() if len(files) == 1]
+    several = [file for files in sharing.values() if len(files) > 1 for file in files]
     return FoundVideos(
         tuple(sorted(single, key=lambda video: video.id)),
         tuple(sorted(several, key=lambda video: (video.id, str(video.path)))),
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Relative name and path of whatever is named like a video, folders and dead links included.
+def _walk(root: Path, suffixes: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of whatever is named as wanted, folders and dead links included.
 
-    Those are no videos, but leaving them out in silence would hide a mistake. Linked folders are
-    followed, each once.
+    Those are no such files, but leaving them out in silence would hide a mistake.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [("", str(root))]
@@ -96,12 +117,9 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
                 is_folder = entry.is_dir()
                 if is_folder:
                     waiting.append((f"{prefix}{entry.name}/", entry.path))
-                if _named_like_a_video(entry.name) and not (is_folder and _holds_any(entry.path)):
+                wanted = os.path.splitext(entry.name)[1].lower() in suffixes  # noqa: PTH122
+                if wanted and not (is_folder and _holds_any(entry.path)):
                     yield prefix + entry.name, Path(entry.path)
-
-
-def _named_like_a_video(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122
 
 
 def _holds_any(folder: str) -> bool:

@@ -1,0 +1,1 @@
+"""Taking over CoOp checkpoints of other programs."""
