@@ -22,7 +22,12 @@ from pipeline_lib.evaluation import Outputs, Request
 from pipeline_lib.evaluation.drawn import draw_plots
 from pipeline_lib.evaluation.lineup import Lineup, checkpoint_name, line_up, require_metadata
 from pipeline_lib.evaluation.split import THRESHOLDS_FROM, EvaluatedSplit, evaluate_split
-from pipeline_lib.evaluation.written import write_predictions, write_prompts
+from pipeline_lib.evaluation.written import (
+    comparable,
+    write_per_class,
+    write_predictions,
+    write_prompts,
+)
 from pipeline_lib.networks.nearest_words import nearest_words
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.runtime.device import choose_device, set_threads
@@ -53,8 +58,9 @@ class CoopEvaluation:
     timelines: int
 
     def write(self, outputs: Outputs) -> None:
-        """Write metrics and predictions of all splits, and plots of the last that has windows."""
-        write_json(outputs.metrics, self.metrics)
+        """Write metrics and tables of all splits, and plots of the last that has windows."""
+        write_json(outputs.metrics, comparable(self.metrics))
+        write_per_class(outputs.tables, self.metrics)
         write_predictions(outputs.tables, list(self.splits.values()))
         write_prompts(outputs.tables, self.lineup, self.words)
         shown = [split for split in self.splits.values() if len(split.windows.labels)][-1]

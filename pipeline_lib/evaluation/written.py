@@ -1,21 +1,66 @@
 """Tables and arrays that an evaluation leaves on disk beside its numbers."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline_lib.datasets.layout import SPLITS
 from pipeline_lib.evaluation.lineup import Lineup
-from pipeline_lib.evaluation.scoring import probability
-from pipeline_lib.evaluation.split import EvaluatedSplit
+from pipeline_lib.evaluation.scoring import LEVELS, Tree, probability
+from pipeline_lib.evaluation.split import MODEL, EvaluatedSplit
 from pipeline_lib.metrics.predictions import Predictions
 from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.tables import write_csv, write_parquet
 
 _WINDOW_COLUMNS = ["video", "split", "start_s", "end_s", "overlaps_event"]
+# What a metrics file says of single classes; all of it stands in a table, where it can be read.
+_OF_CLASSES = "recall"
+
+
+def comparable(metrics: Mapping[str, Any]) -> Tree:
+    """The numbers that are compared between runs: without those of single classes, except recall.
+
+    Args:
+        metrics: Of a whole evaluation.
+    """
+
+    def level(tree: Mapping[str, Any], kept: str | None) -> Tree:
+        return {k: v for k, v in tree.items() if k == kept or not isinstance(v, Mapping)}
+
+    def levels(tree: Mapping[str, Any], kept: str | None) -> Tree:
+        return {k: level(v, kept) if k in LEVELS else v for k, v in tree.items()}
+
+    return {
+        split: {
+            **levels({k: v for k, v in tree.items() if k != "control"}, _OF_CLASSES),
+            "control": {name: levels(found, None) for name, found in tree["control"].items()},
+        }
+        for split, tree in metrics.items()
+    }
+
+
+def write_per_class(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write ``per_class.csv``: every metric of every class, of the model and of its controls.
+
+    Args:
+        folder: Where to.
+        metrics: Of a whole evaluation.
+    """
+    write_csv(folder / "per_class.csv", pd.DataFrame(list(_per_class(metrics))))
+
+
+def _per_class(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for split, tree in metrics.items():
+        for name, found in {MODEL: tree, **tree["control"]}.items():
+            for level in LEVELS:
+                columns = {k: v for k, v in found[level].items() if isinstance(v, Mapping)}
+                for class_name in next(iter(columns.values()), ()):
+                    place = {"split": split, "level": level, "model": name, "class": class_name}
+                    yield place | {k: values[class_name] for k, values in columns.items()}
 
 
 def write_predictions(folder: Path, splits: Sequence[EvaluatedSplit]) -> None:

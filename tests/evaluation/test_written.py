@@ -29,6 +29,7 @@ def test_files_are_the_same_bytes_again(project: Path, written: Path, tmp_path: 
     assert files == [
         "context_words.csv",
         "coop.json",
+        "per_class.csv",
         "plots/anomaly_curves.png",
         "plots/confusion_frame.csv",
         "plots/confusion_frame.png",
@@ -67,6 +68,20 @@ def test_tables_agree_with_the_metrics(written: Path) -> None:
     assert list(recall.columns) == ["frame", "event_frame", "video"]
     assert recall.loc["fire", "frame"] == metrics["test"]["frame"]["recall"]["fire"]
     assert np.isnan(recall.loc["normal", "event_frame"])
+
+
+def test_single_classes_stand_in_a_table(written: Path) -> None:
+    metrics = json.loads((written / "coop.json").read_text())["test"]
+    assert [k for k, v in metrics["frame"].items() if isinstance(v, dict)] == ["recall"]
+    assert not any(isinstance(v, dict) for v in metrics["control"]["majority"]["frame"].values())
+    table = pd.read_csv(written / "per_class.csv")
+    measured = ["auc", "average_precision", "f1", "precision", "recall"]
+    assert list(table.columns) == ["split", "level", "model", "class", *measured]
+    assert set(table["model"]) == {"coop", *metrics["control"]} - {"chance"}
+    own = table.query("split == 'test' and level == 'frame' and model == 'coop'")
+    assert own.set_index("class")["recall"].to_dict() == pytest.approx(
+        {k: np.nan if v is None else v for k, v in metrics["frame"]["recall"].items()}, nan_ok=True
+    )
 
 
 def test_second_scores_give_the_areas_again(written: Path) -> None:
