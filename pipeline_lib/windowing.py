@@ -64,7 +64,8 @@ def write_windows(
         What was written, for people.
 
     Raises:
-        DataError: Features or annotations are missing or bad, or no training window is kept.
+        DataError: Features or annotations are missing or bad, or no window of the training videos
+            is kept.
     """
     places = places or Places()
     config = params.train
@@ -102,8 +103,9 @@ def _read_events(
     """The annotated events of the videos, with all that does not fit logged."""
     tables = _read_tables(folder, dataset, config)
     every_s = row_spacing(manifest)
-    lengths = {v: manifest.videos[v].rows * every_s for v in dataset.videos}
-    matched = match_events(tables, lengths)
+    ends = {v: manifest.offset_s + manifest.videos[v].rows * every_s for v in dataset.videos}
+    matched = match_events(tables, ends)
+    _warn_early(matched, manifest.offset_s)
     outside = len(manifest.videos) - len(dataset.videos)
     if outside:
         _LOG.warning("%d videos lie outside {train,val,test}/{class}/ and get no window.", outside)
@@ -115,6 +117,16 @@ def _read_events(
         )
     _warn_unannotated(unannotated_videos(dataset, matched.events), config)
     return matched
+
+
+def _warn_early(matched: MatchedEvents, offset_s: float) -> None:
+    early = [video for video, events in matched.events.items() if events[0][1] <= offset_s]
+    if early:
+        _LOG.warning(
+            "%d videos have an event that ends before their first row starts, at %g s; no window "
+            "shows it. First: %s.",
+            len(early), offset_s, early[0],
+        )  # fmt: skip
 
 
 def _warn_unannotated(videos: set[str], config: WindowConfig) -> None:
@@ -146,7 +158,7 @@ def _read_tables(folder: Path, dataset: SplitVideos, config: WindowConfig) -> di
 
 
 def _require_training_windows(train: Mapping[str, Any], config: WindowConfig) -> None:
-    if not train["kept"]:
+    if train["videos"] and not train["kept"]:
         dropped = ", ".join(f"{n} {reason}" for reason, n in train["dropped"].items() if n)
         raise DataError(
             f"No training window is kept: {train['windows']} windows of {train['videos']} videos, "

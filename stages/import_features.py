@@ -22,6 +22,9 @@ def import_features(
         str, typer.Argument(help="The section of `extract` whose model made them: clip, …")
     ],
     every_s: Annotated[float, typer.Option(help="Seconds from row to row.")] = 1.0,
+    offset_s: Annotated[
+        float, typer.Option(help="Start of row 0 in its video; below 0 if rows look back.")
+    ] = 0.0,
     out: Annotated[Path, typer.Option(help="Features go to OUT/BACKBONE.")] = Path("data/features"),
     params: Path = PARAMS,
 ) -> None:
@@ -35,7 +38,7 @@ def import_features(
 
     cache = scratch() / "feature_hashes.json"
     report, claim = import_features(
-        folder, backbone, load_params(params), out, every_s, cache, progress()
+        folder, backbone, load_params(params), out, every_s, offset_s, cache, progress()
     )
     typer.echo(
         f"{report.directory}: {len(report.extracted)} imported, {len(report.kept)} kept, "

@@ -36,8 +36,8 @@ class Project:
             timelines=folder / "timelines",
         )
 
-    def features(self, rows: dict[str, int]) -> None:
-        write_manifest(self.folder / "features/clip", manifest(rows))
+    def features(self, rows: dict[str, int], **times: float) -> None:
+        write_manifest(self.folder / "features/clip", manifest(rows, **times))
 
     def annotate(self, **tables: str) -> None:
         folder = self.folder / "data/annotations"
@@ -62,6 +62,11 @@ def project(tmp_path):
     made = Project(tmp_path)
     made.features(VIDEOS)
     return made
+
+
+def test_without_training_videos_there_are_windows_to_measure(project):
+    project.features({"test/fall/a": 3, "test/normal/b": 2})
+    assert "5 windows of 2 videos, 5 kept" in project.run(strict_normal_sampling=False)
 
 
 def test_everything_is_written(project):
@@ -96,6 +101,29 @@ def test_the_events_are_kept_as_they_labelled(project):
         ["train/fall/b", 3.0, 4.0],
         ["train/fall/b", 9.0, 10.0],
     ]
+
+
+def test_events_end_where_shifted_rows_end(project, caplog):
+    project.features(VIDEOS, offset_s=-1.0)
+    project.annotate(fall="a,5,8\nb,8.5,9.5\nv,5,6\n")
+    project.run()
+    # The ten rows of b end at 9 s, the six of v at 5 s.
+    assert read_event_table(project.places.events).to_numpy().tolist() == [
+        ["train/fall/a", 5.0, 8.0],
+        ["train/fall/b", 8.5, 9.0],
+    ]
+    assert "train/fall/b [8.5, 9.5) s in 9 s of video" in caplog.text
+    table = read_windows(project.places.table)
+    assert table["start_s"].min() == -1.0
+    assert table.loc[table["overlaps_event"], "start_s"].tolist() == [5, 6, 7, 8]
+
+
+def test_an_event_before_the_first_row_is_said(project, caplog):
+    project.features(VIDEOS, offset_s=3.0)
+    project.annotate(fall="a,5,8\nb,1,3\nv,1,3.5\n")
+    project.run()
+    said = "1 videos have an event that ends before their first row starts, at 3 s"
+    assert f"{said}; no window shows it. First: train/fall/b." in caplog.text
 
 
 def test_no_events_are_a_table_too(project):

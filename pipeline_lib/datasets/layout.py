@@ -57,18 +57,21 @@ def spread_over_classes(video_ids: Iterable[str], limit: int) -> list[str]:
 def check_classes(classes_of: Mapping[str, Iterable[str]], source: str) -> tuple[str, ...]:
     """The classes of the training split, sorted; no other split may have more.
 
+    Where there is no training split, they are those of the others: what was trained elsewhere can
+    be measured on them.
+
     Args:
         classes_of: Split to its classes.
         source: Where they were found, for the message.
 
     Raises:
-        DataError: ``train`` has no class, or another split has one that ``train`` has not and
-            that so could never be predicted; the hint names the nearest.
+        DataError: There is no class, or a split has one that ``train`` has not and that so could
+            never be predicted; the hint names the nearest.
     """
-    known = sorted(classes_of["train"])
+    known = sorted(set(classes_of["train"]) or set().union(*classes_of.values()))
     if not known:
         raise DataError(
-            f"{source}: no training video.",
+            f"{source}: no video of a split.",
             hint="Videos lie in <data.root>/videos/{train,val,test}/{class}/; see data.root in "
             "params.yaml.",
         )
@@ -99,7 +102,7 @@ def layout_warnings(folder: Path, found: FoundVideos) -> list[str]:
     """
     classes_of = {split: _directories(folder / split) for split in SPLITS}
     ids = [video.id for video in (*found.videos, *found.ambiguous)]
-    classes = check_classes(classes_of, str(folder)) if any(classes_of.values()) else ()
+    classes = check_classes(classes_of, str(folder)) if classes_of["train"] else ()
     return [
         *_split_warnings(folder, classes_of, [name for name in ids if parse_id(name) is None]),
         *_empty_class_warnings(classes, ids),
@@ -118,6 +121,8 @@ def _directories(folder: Path) -> set[str]:
 def _split_warnings(
     folder: Path, classes_of: Mapping[str, Collection[str]], outside: Sequence[str]
 ) -> Iterator[str]:
+    if any(classes_of.values()) and not classes_of["train"]:
+        yield f"{folder / 'train'} has no class directory: nothing can be trained, only measured."
     for split in SPLITS[1:]:
         if not classes_of[split]:
             yield f"{folder / split} has no class directory: nothing is measured on {split}."

@@ -41,6 +41,7 @@ from pipeline_lib.storage.features import (
 )
 from pipeline_lib.storage.tables import write_parquet
 
+_SAME_TIME_S = 1e-6
 # Video id to the rows of the matrix its windows are.
 Spans = Mapping[str, slice]
 
@@ -115,6 +116,7 @@ def pack_windows(
     index = _in_matrix_order(categorical(windows[windows["kept"]]))
     spans = _spans(index)
     _require_features(spans, dataset, directory)
+    _require_times(index, every_s, manifest.offset_s, directory)
     with replacing_directory(out) as made:
         digest = _write_matrix(made / FEATURES, index, spans, manifest, directory, temporal_agg,
                                progress)  # fmt: skip
@@ -127,6 +129,7 @@ def pack_windows(
             trained=manifest.trained,
             dim=manifest.dim,
             every_s=every_s,
+            offset_s=manifest.offset_s,
             temporal_agg=temporal_agg,
             unit_duration=config.unit_duration,
             normal_class=dataset.normal,
@@ -135,7 +138,9 @@ def pack_windows(
             tables_sha256=_write_tables(made, {INDEX: index, VIDEOS: videos, EVENTS: events}),
             windows={split: int((index["split"] == split).sum()) for split in SPLITS},
         )
-        write_json(made / STORE, as_dict(info))
+        # An offset of 0 goes without saying, as in the manifest of the features.
+        facts = as_dict(info).items()
+        write_json(made / STORE, {key: value for key, value in facts if value or key != "offset_s"})
     return info
 
 
@@ -154,6 +159,20 @@ def _require_features(videos: Iterable[str], dataset: SplitVideos, directory: Pa
                 hint=f"Extract it, then cut the windows again: `dvc repro extract@{directory.name} "
                 "annotate-filter`.",
             )
+
+
+def _require_times(index: pd.DataFrame, every_s: float, offset_s: float, directory: Path) -> None:
+    """Windows count rows: in features of other times they would be other moments."""
+    start, n_rows = (index[name].to_numpy(float) for name in ("start_row", "n_rows"))
+    times = index[["start_s", "end_s"]].to_numpy(float)
+    expected = offset_s + every_s * np.stack([start, start + n_rows], axis=1)
+    if not np.allclose(times, expected, rtol=0, atol=_SAME_TIME_S):
+        raise DataError(
+            f"{directory}: one row every {every_s:g} s, the first from {offset_s:g} s; the windows "
+            "were cut over rows of other times.",
+            hint="Cut the windows again: `dvc repro annotate-filter`. Features of "
+            "train.control_backbone need the every_s and offset_s of those of train.backbone.",
+        )
 
 
 def _in_matrix_order(kept: pd.DataFrame) -> pd.DataFrame:

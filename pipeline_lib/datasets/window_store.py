@@ -49,6 +49,7 @@ class StoreInfo:
         trained: False for random weights.
         dim: D.
         every_s: Seconds from row to row of a video.
+        offset_s: Start of row 0 in its video; 0 in a store that does not say.
         temporal_agg: How the rows of a window became one.
         unit_duration: Rows of a window; a shorter video of val or test has one of its own length.
         normal_class: Directory of the class without events, or ``None`` where there is none.
@@ -66,6 +67,7 @@ class StoreInfo:
     trained: bool
     dim: int
     every_s: float
+    offset_s: float = 0.0
     temporal_agg: TemporalAggregation
     unit_duration: int
     normal_class: str | None

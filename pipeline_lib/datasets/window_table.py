@@ -29,7 +29,7 @@ class SplitVideos:
 
     Attributes:
         videos: Id to its parts, sorted by split, class and stem.
-        classes: Classes of the training split, sorted.
+        classes: Classes of the training split, sorted; of the others where it has no video.
         normal: The one without events, or ``None`` where there is none.
     """
 
@@ -46,7 +46,7 @@ def split_videos(manifest: Manifest, config: WindowConfig) -> SplitVideos:
         config: Names the normal class; letter case is ignored where that is unambiguous.
 
     Raises:
-        DataError: There is no training video, or a class of val or test is not in train.
+        DataError: There is no video of a split, or a class of val or test is not in train.
     """
     found = {video_id: parse_id(video_id) for video_id in manifest.videos}
     videos = {video_id: video for video_id, video in found.items() if video is not None}
@@ -78,6 +78,22 @@ def _refuse_unannotated(videos: set[str]) -> None:
         )
 
 
+def events_in_rows(events: Sequence[Event], every_s: float, offset_s: float) -> tuple[Event, ...]:
+    """Events counted in rows, so that windows compare as whole numbers.
+
+    0.3 s is row 2.9999999999999996 at 0.1 s a row; rounding keeps a touching window outside.
+
+    Args:
+        events: (start, end) in seconds.
+        every_s: Seconds from row to row.
+        offset_s: Start of row 0; what is before it has a negative row.
+    """
+    return tuple(
+        (round((start - offset_s) / every_s, 9), round((end - offset_s) / every_s, 9))
+        for start, end in events
+    )
+
+
 def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig) -> pd.DataFrame:
     """Cut and label the windows of all videos.
 
@@ -86,7 +102,7 @@ def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig
     video is missing from video-level scores.
 
     Args:
-        manifest: The videos and the rows of their features.
+        manifest: The videos, and the rows of their features with their times.
         events: Video id to its events in seconds; those of the normal class are ignored.
         config: Windows and labels.
 
@@ -97,7 +113,7 @@ def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig
         Text columns are categories.
 
     Raises:
-        DataError: There is no training video, a class is not in train, a video has no row, or a
+        DataError: There is no video of a split, a class is not in train, a video has no row, or a
             video without events is refused by ``unannotated: error``.
     """
     dataset = split_videos(manifest, config)
@@ -109,15 +125,15 @@ def make_windows(manifest: Manifest, events: EventsByVideo, config: WindowConfig
             "overlap_ratio %g has no effect: windows of %d row(s) still move by %d.",
             config.overlap_ratio, unit, unit,
         )  # fmt: skip
-    every_s, pieces = row_spacing(manifest), []
+    every_s, offset_s, pieces = row_spacing(manifest), manifest.offset_s, []
     for video_id, video in dataset.videos.items():
         rows = manifest.videos[video_id].rows
         starts, length = _cut(video_id, video.split, rows, config)
-        in_rows = _in_rows(events.get(video_id, ()), every_s)
+        in_rows = events_in_rows(events.get(video_id, ()), every_s, offset_s)
         rules = _rules(dataset, config, video.split)
         labels = target_labels(starts, length, in_rows, video.class_name, rules)
         pieces.append((starts, length, labels))
-    return _table(dataset, pieces, every_s)
+    return _table(dataset, pieces, every_s, offset_s)
 
 
 def count_windows(
@@ -177,14 +193,6 @@ def _cut(video_id: str, split: str, rows: int, config: WindowConfig) -> tuple[np
     return window_starts(rows, length, 0.0), length
 
 
-def _in_rows(events: Sequence[Event], every_s: float) -> tuple[Event, ...]:
-    """Events counted in rows, so that windows compare as whole numbers.
-
-    0.3 s is row 2.9999999999999996 at 0.1 s a row; rounding keeps a touching window outside.
-    """
-    return tuple((round(start / every_s, 9), round(end / every_s, 9)) for start, end in events)
-
-
 def _rules(dataset: SplitVideos, config: WindowConfig, split: str) -> LabelRules:
     return LabelRules(
         normal=dataset.normal,
@@ -195,7 +203,10 @@ def _rules(dataset: SplitVideos, config: WindowConfig, split: str) -> LabelRules
 
 
 def _table(
-    dataset: SplitVideos, pieces: Sequence[tuple[np.ndarray, int, TargetLabels]], every_s: float
+    dataset: SplitVideos,
+    pieces: Sequence[tuple[np.ndarray, int, TargetLabels]],
+    every_s: float,
+    offset_s: float,
 ) -> pd.DataFrame:
     videos = dataset.videos.values()
     counts = [len(starts) for starts, _, _ in pieces]
@@ -210,8 +221,8 @@ def _table(
         ),
         "start_row": start_row,
         "n_rows": n_rows,
-        "start_s": start_row * every_s,
-        "end_s": (start_row + n_rows) * every_s,
+        "start_s": offset_s + start_row * every_s,
+        "end_s": offset_s + (start_row + n_rows) * every_s,
         "overlaps_event": np.concatenate([found.overlaps_event for found in labels]),
         "label": _text_categories(dataset.classes, [found.label for found in labels]),
         "kept": np.concatenate([found.kept for found in labels]),

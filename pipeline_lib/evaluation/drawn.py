@@ -132,14 +132,15 @@ def _draw_timelines(folder: Path, split: EvaluatedSplit, most: int) -> None:
     voted = scores.pooling == "vote"
     with replacing_directory(folder) as made:
         for index in chosen.tolist():
-            at = np.flatnonzero(windows.video_of_window == index)
+            # Windows that end before the video starts have no place on its time axis.
+            at = np.flatnonzero((windows.video_of_window == index) & (ends > 0))
             predicted = int(scores.video.predicted[index])
             video = windows.videos[index]
             timeline = ProbabilityTimeline(
                 title=video,
-                seconds=float(windows.video_rows[index] * windows.every_s),
+                seconds=float(windows.offset_s + windows.video_rows[index] * windows.every_s),
                 events=windows.events.get(video, ()),
-                starts=starts[at],
+                starts=np.maximum(starts[at], 0.0),
                 ends=ends[at],
                 probabilities=scores.frame.probabilities[at],
                 true_class=int(windows.video_labels[index]),

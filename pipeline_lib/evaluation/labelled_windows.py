@@ -30,6 +30,7 @@ class LabelledWindows:
             store's table of videos.
         events: Video id to its annotated events, (start, end) in seconds.
         every_s: Seconds from feature row to feature row.
+        offset_s: Start of row 0 in its video.
     """
 
     split: str
@@ -44,6 +45,7 @@ class LabelledWindows:
     without_windows: pd.DataFrame
     events: Mapping[str, Sequence[Event]]
     every_s: float
+    offset_s: float
 
     @property
     def overlaps_event(self) -> np.ndarray:
@@ -81,6 +83,7 @@ def labelled_windows(
         without_windows=videos[videos["windows"] == 0],
         events=_events_by_video(store),
         every_s=store.info.every_s,
+        offset_s=store.info.offset_s,
     )
 
 

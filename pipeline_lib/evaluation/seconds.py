@@ -1,7 +1,8 @@
 """From scores of windows to a score for each second of a video, against what is annotated.
 
-A second stands for one feature row: row k covers [k * every_s, (k + 1) * every_s), which is a
-second where features are extracted once a second.
+A second stands for one feature row: row k covers the every_s seconds from offset_s + k * every_s
+on, which is second k where features are extracted once a second. Rows that end before their video
+starts are no seconds of it.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline_lib.datasets.window_table import events_in_rows
 from pipeline_lib.errors import DataError
 from pipeline_lib.evaluation.labelled_windows import LabelledWindows
 
@@ -43,8 +45,8 @@ class Seconds:
 
     @property
     def start_s(self) -> np.ndarray:
-        """Start of each second, float64 [s]."""
-        return np.round(self.row * self.windows.every_s, 9)
+        """Start of each second, float64 [s]; below 0 where the video starts within it."""
+        return np.round(self.windows.offset_s + self.row * self.windows.every_s, 9)
 
     @property
     def of_event_videos(self) -> np.ndarray:
@@ -87,20 +89,20 @@ def split_seconds(windows: LabelledWindows) -> Seconds:
     offsets, size = _offsets(windows)
     positive = _overlaps_event(windows, offsets, size)
     video = np.repeat(np.arange(len(windows.videos)), windows.video_rows)
-    annotated = np.zeros(len(windows.videos), dtype=bool)
-    annotated[video[positive]] = True
+    row = np.arange(size) - offsets[video]
+    annotated = np.array([bool(windows.events.get(name)) for name in windows.videos], dtype=bool)
     normal = -1 if windows.normal is None else windows.normal
     truth_known = annotated | (windows.video_labels == normal)
     covering = np.zeros(size, dtype=np.int64)
     for at, _ in _covered_rows(windows, offsets):
         np.add.at(covering, at, 1)
-    known = truth_known[video]
+    known = truth_known[video] & (row >= _first_row(windows))
     measured = np.flatnonzero(known & (covering > 0))
     rows_lost, videos_unknown = _without_windows(windows)
     return Seconds(
         windows=windows,
         video=video[measured],
-        row=measured - offsets[video[measured]],
+        row=row[measured],
         positive=positive[measured],
         covering=covering[measured],
         uncovered=int((known & (covering == 0)).sum()) + rows_lost,
@@ -114,7 +116,13 @@ def _without_windows(windows: LabelledWindows) -> tuple[int, int]:
         return 0, 0
     table, normal = windows.without_windows, windows.class_names[windows.normal]
     known = (table["class_name"] == normal) | table["video"].isin(list(windows.events))
-    return int(table.loc[known, "rows"].sum()), int((~known).sum())
+    rows = (table.loc[known, "rows"] - _first_row(windows)).clip(lower=0)
+    return int(rows.sum()), int((~known).sum())
+
+
+def _first_row(windows: LabelledWindows) -> int:
+    """The first row that does not end before its video starts."""
+    return max(0, int(np.floor(round(-windows.offset_s / windows.every_s, 9))))
 
 
 def _require_fit(windows: LabelledWindows) -> None:
@@ -137,11 +145,10 @@ def _offsets(windows: LabelledWindows) -> tuple[np.ndarray, int]:
 def _overlaps_event(windows: LabelledWindows, offsets: np.ndarray, size: int) -> np.ndarray:
     overlaps = np.zeros(size, dtype=bool)
     for video, first, rows in zip(windows.videos, offsets, windows.video_rows, strict=True):
-        for start, end in windows.events.get(video, ()):
-            # Rounded as the windows' labels are: 0.3 s is row 2.9999999999999996 at 0.1 s a row.
-            begin = int(np.floor(round(start / windows.every_s, 9)))
-            stop = int(np.ceil(round(end / windows.every_s, 9)))
-            overlaps[first + max(begin, 0) : first + min(stop, rows)] = True
+        events = windows.events.get(video, ())
+        for start, end in events_in_rows(events, windows.every_s, windows.offset_s):
+            begin, stop = np.clip([np.floor(start), np.ceil(end)], 0, rows).astype(np.int64)
+            overlaps[first + begin : first + stop] = True
     return overlaps
 
 

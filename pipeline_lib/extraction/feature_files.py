@@ -26,7 +26,8 @@ class FeatureFileError(DataError):
 
     Attributes:
         reason: A short stable word for failure tables: ``unreadable``, ``wrong_shape``,
-            ``wrong_type``, ``empty``, ``wrong_size``, ``not_finite`` or ``no_direction``.
+            ``wrong_type``, ``empty``, ``wrong_size``, ``not_finite``, ``no_direction`` or
+            ``before_start``.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,20 @@ class Claim:
         weights: That model's weights.
         dim: That model's D.
         every_s: Seconds from row to row.
+        offset_s: Start of row 0 in its video.
     """
 
     backbone: str
     weights: WeightsSource
     dim: int
     every_s: float
+    offset_s: float
+
+    @property
+    def times(self) -> dict[str, float]:
+        """``every_s`` and, where it is not 0, ``offset_s``; the reason is that of `Manifest`."""
+        offset = {"offset_s": self.offset_s} if self.offset_s else {}
+        return {"every_s": self.every_s, **offset}
 
     @property
     def fingerprint(self) -> str:
@@ -77,15 +86,16 @@ class Claim:
                 "imported": VERSION,
                 "weights_sha256": self.weights.sha256,
                 "dim": self.dim,
-                "every_s": self.every_s,
+                **self.times,
             }
         )
 
     def __str__(self) -> str:
+        first = f", the first from {self.offset_s:g} s" if self.offset_s else ""
         return (
             f"The features are taken to be of extract.{self.backbone} ({self.weights.id}, weights "
-            f"{self.weights.sha256[:16]}), one row every {self.every_s:g} s; if they are of "
-            "another model of the same size, everything after is meaningless."
+            f"{self.weights.sha256[:16]}), one row every {self.every_s:g} s{first}; if they "
+            "are of another model of the same size, everything after is meaningless."
         )
 
 
@@ -115,6 +125,7 @@ def import_features(
     params: Params,
     out: Path,
     every_s: float = 1.0,
+    offset_s: float = 0.0,
     hash_cache: Path | None = None,
     progress: Progress = SILENT,
 ) -> tuple[ImportReport, Claim]:
@@ -124,11 +135,12 @@ def import_features(
 
     Args:
         source: Holds ``{train,val,test}/{class}/{stem}.npy``, float [T, D]; row k describes the
-            video from ``k * every_s`` to ``(k + 1) * every_s``.
+            video from ``offset_s + k * every_s`` to ``offset_s + (k + 1) * every_s``.
         backbone: The section of ``extract`` whose model made them.
         params: ``extract`` is used.
         out: Holds one directory a backbone.
         every_s: Seconds from row to row.
+        offset_s: Start of row 0 in its video; below 0 where rows look back.
         hash_cache: Where hashes of unchanged files are remembered.
         progress: Told of every finished file.
 
@@ -136,13 +148,14 @@ def import_features(
         What was done, with the files that failed; and what the user claims by it.
 
     Raises:
-        ConfigError: There is no such backbone, it sees clips, or ``every_s`` is no time.
+        ConfigError: There is no such backbone, it sees clips, or ``every_s`` or ``offset_s`` is
+            no time.
         DataError: ``source`` is laid out otherwise, or ``out / backbone`` holds features that
             were extracted or lies within ``source``.
         WeightsError: The model's weights are missing or do not fit.
     """
     found = _of_splits(source)
-    claim = _claim(backbone, override(params.extract, {"every_s": every_s}))
+    claim = _claim(backbone, override(params.extract, {"every_s": every_s}), offset_s)
     report = ImportReport(backbone, out / backbone)
     sizes = scan(report.directory)
     _require_own(report.directory, sizes, source)
@@ -172,7 +185,9 @@ def _of_splits(source: Path) -> FoundVideos:
     return of_splits
 
 
-def _claim(backbone: str, config: ExtractConfig) -> Claim:
+def _claim(backbone: str, config: ExtractConfig, offset_s: float) -> Claim:
+    if not math.isfinite(offset_s):
+        raise ConfigError(f"offset_s = {offset_s}: must be a finite number of seconds.")
     model = load_section(backbone, config, torch.device("cpu"), "fp32")
     if model.frames_per_sample != 1:
         raise ConfigError(
@@ -180,7 +195,7 @@ def _claim(backbone: str, config: ExtractConfig) -> Claim:
             hint="Name the model that made the rows, such as clip.",
         )
     weights = WeightsSource(model.weights_id, model.weights_sha256, model.trained)
-    return Claim(backbone, weights, model.dim, config.every_s)
+    return Claim(backbone, weights, model.dim, config.every_s, offset_s)
 
 
 def _require_own(directory: Path, sizes: Sizes, source: Path) -> None:
@@ -239,6 +254,12 @@ def _import_all(
 
 def _import_one(video: VideoFile, claim: Claim, directory: Path, hashes: HashCache) -> VideoEntry:
     rows = read_rows(video.path, claim.dim)
+    end_s = claim.offset_s + len(rows) * claim.every_s
+    if end_s <= 0:
+        raise FeatureFileError(
+            f"{video.path}: its last row ends at {end_s:g} s, before the video starts.",
+            reason="before_start",
+        )
     try:
         info, digest = video.path.stat(), sha256_file(video.path)
     except OSError as error:
@@ -251,11 +272,11 @@ def _import_one(video: VideoFile, claim: Claim, directory: Path, hashes: HashCac
         "weights_sha256": claim.weights.sha256,
         "trained": claim.weights.trained,
         "imported": True,
-        "every_s": claim.every_s,
+        **claim.times,
         "rows": len(rows),
         "clips": 0,
         "dim": claim.dim,
-        "duration_s": len(rows) * claim.every_s,
+        "duration_s": end_s,
         "decode_errors": 0,
         "source_sha256": digest,
         "source_bytes": info.st_size,
@@ -284,6 +305,7 @@ def _finish(report: ImportReport, claim: Claim, entries: dict[str, VideoEntry]) 
         dim=claim.dim,
         every_s=claim.every_s,
         videos=entries,
+        offset_s=claim.offset_s,
     )
     write_manifest(report.directory, manifest)
     report.write_failures()

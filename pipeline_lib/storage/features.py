@@ -3,7 +3,7 @@
 Layout below the directory, with a video id such as ``train/fall/clip_001``:
 
 * ``<id>.npy``: float32 [T, D], row k is the frame at k * every_s seconds; memory-mappable. A clip
-  network has none.
+  network has none. Rows made elsewhere may start at another time, ``offset_s``.
 * ``<id>.npz``: one row a clip: ``features`` float32 [n, D], ``start_s`` and ``end_s`` float64 [n],
   ``n_frames`` int64 [n], ``valid`` float32 [n] (covered share of the clip), ``meta`` (JSON).
 * ``<id>.json``: the same meta, for people and for the incremental plan.
@@ -63,6 +63,11 @@ class Manifest:
         dim: D.
         every_s: Seconds from row to row; ``None`` where the backbone sees whole clips.
         videos: Video id to its entry, sorted.
+        offset_s: Start of row 0 in its video: row k stands for the time from
+            ``offset_s + k * every_s`` to ``offset_s + (k + 1) * every_s``. Below 0 where rows look
+            back. The file names it only where it is not 0, so that the manifest of features that
+            start with their video has the same bytes as before there were others, and nothing
+            that depends on it looks changed.
     """
 
     backbone: str
@@ -73,6 +78,7 @@ class Manifest:
     dim: int
     every_s: float | None
     videos: Mapping[str, VideoEntry]
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,12 @@ class ClipRows:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json``."""
+    """Write ``manifest.json``; see :class:`Manifest` for ``offset_s``."""
     # Not asdict, which copies every value of it: seconds for 100,000 videos.
     videos = {key: vars(manifest.videos[key]) for key in sorted(manifest.videos)}
-    write_json(directory / MANIFEST, {**vars(manifest), "videos": videos})
+    absent = {"videos"} if manifest.offset_s else {"videos", "offset_s"}
+    facts = {key: value for key, value in vars(manifest).items() if key not in absent}
+    write_json(directory / MANIFEST, {**facts, "videos": videos})
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -56,9 +56,10 @@ def test_unknown_class_names_the_nearest(make, other):
     assert "Did you mean 'fall'?" in caught.value.hint
 
 
-def test_no_training_class(make):
-    with pytest.raises(DataError, match="no training video"):
-        warnings_of(make("val/fall/a.mp4"))
+def test_without_training_videos_there_is_something_to_measure(make):
+    root = make("val/fall/a.mp4", "test/run/b.mp4")
+    (warning,) = warnings_of(root)
+    assert "nothing can be trained, only measured" in warning
 
 
 def test_one_name_in_two_splits_warns_of_a_leak(make):
@@ -104,6 +105,12 @@ def test_classes_are_those_of_train():
     assert check_classes({"train": ["b", "a"], "val": ["a"]}, "here") == ("a", "b")
     with pytest.raises(DataError, match="here: class 'c' of val is not in train"):
         check_classes({"train": ["b", "a"], "val": ["c"]}, "here")
+
+
+def test_without_training_videos_classes_are_those_that_are_measured():
+    assert check_classes({"train": [], "val": ["b"], "test": ["a", "b"]}, "here") == ("a", "b")
+    with pytest.raises(DataError, match="here: no video of a split"):
+        check_classes({"train": [], "val": []}, "here")
 
 
 def test_a_choice_of_videos_is_spread_over_splits_and_classes():

@@ -130,6 +130,30 @@ def test_the_facts_of_a_store(features):
     assert pack(WINDOWS, features, normal_class="calm").info.normal_class is None
 
 
+def test_a_store_knows_when_row_0_starts(features):
+    save(features, VIDEOS, offset_s=-0.5)
+    times = {name: WINDOWS[name] - 0.5 for name in ("start_s", "end_s")}
+    store = pack(WINDOWS.assign(**times), features)
+    assert store.info.offset_s == -0.5
+    assert store.index["start_s"].tolist() == [0.5, 1.5, -0.5]
+    assert json.loads((store.path / "store.json").read_text())["offset_s"] == -0.5
+
+
+def test_a_store_without_offset_is_of_rows_that_start_with_their_video(features):
+    save(features, VIDEOS)
+    store = pack(WINDOWS, features)
+    assert "offset_s" not in json.loads((store.path / "store.json").read_text())
+    assert store.info.offset_s == open_store(store.path).info.offset_s == 0.0
+
+
+@pytest.mark.parametrize("times", [{"offset_s": -0.5}, {"every_s": 2.0}])
+def test_windows_of_rows_of_other_times_are_refused(features, times):
+    save(features, VIDEOS, **times)
+    with pytest.raises(DataError, match="cut over rows of other times") as caught:
+        pack(WINDOWS, features)
+    assert "dvc repro annotate-filter" in caught.value.hint
+
+
 def test_all_videos_are_listed_with_and_without_windows(features):
     save(features, {**VIDEOS, "train/a/short": ROWS[:1], "qa/x": ROWS})
     store = pack(WINDOWS, features)

@@ -11,20 +11,22 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.storage.features import Manifest, VideoEntry
 
 
-def manifest(rows, every_s=1.0):
+def manifest(rows, every_s=1.0, offset_s=0.0):
     """A manifest of {video id: rows}."""
     videos = {
-        video: VideoEntry(sha256="", rows=n, clips=1, duration_s=n * every_s, decode_errors=0)
+        video: VideoEntry(
+            sha256="", rows=n, clips=1, duration_s=offset_s + n * every_s, decode_errors=0
+        )
         for video, n in rows.items()
     }
     return Manifest(
         backbone="clip", fingerprint="f", weights_id="w", weights_sha256="s", trained=True, dim=4,
-        every_s=every_s, videos=videos,
+        every_s=every_s, videos=videos, offset_s=offset_s,
     )  # fmt: skip
 
 
-def windows(rows, events, every_s=1.0, **config):
-    return make_windows(manifest(rows, every_s), events, WindowConfig(**config))
+def windows(rows, events, every_s=1.0, offset_s=0.0, **config):
+    return make_windows(manifest(rows, every_s, offset_s), events, WindowConfig(**config))
 
 
 def test_the_table():
@@ -117,6 +119,30 @@ def test_rows_that_are_not_seconds(every_s, event, inside):
     assert table["end_s"].iloc[-1] == pytest.approx(6 * every_s)
 
 
+@pytest.mark.parametrize(
+    ("every_s", "offset_s", "start_s", "labels"),
+    [
+        # [-1, 0) and [0, 1) lie before the event, [1, 2) and [2, 3) in it, [3, 4) after it.
+        (1.0, -1.0, [-1, 0, 1, 2, 3], ["normal", "normal", "fall", "fall", ""]),
+        # [0.5, 1.5) overlaps the event, so no window lies before it.
+        (1.0, 0.5, [0.5, 1.5, 2.5, 3.5, 4.5], ["fall", "fall", "", "", ""]),
+        # [-0.3, 0.7), [0.7, 1.7), [1.7, 2.7): 2.5 lies in the third.
+        (1.0, -0.3, [-0.3, 0.7, 1.7, 2.7, 3.7], ["normal", "fall", "fall", "", ""]),
+        # The event ends as row 0 starts; touching is no overlap.
+        (1.0, 2.5, [2.5, 3.5, 4.5, 5.5, 6.5], ["", "", "", "", ""]),
+        # (1.0 - 0.8) / 0.1 is 1.9999999999999996; row 1 ends as the event starts.
+        (0.1, 0.8, [0.8, 0.9, 1.0, 1.1, 1.2], ["normal", "normal", "fall", "fall", "fall"]),
+    ],
+)
+def test_rows_that_start_at_another_time_than_their_video(every_s, offset_s, start_s, labels):
+    rows, events = {"train/fall/a": 5}, {"train/fall/a": [(1.0, 2.5)]}
+    table = windows({**rows, "train/normal/n": 1}, events, every_s, offset_s)[:5]
+    assert table["start_s"].to_numpy() == pytest.approx(start_s)
+    assert table["end_s"].to_numpy() == pytest.approx([start + every_s for start in start_s])
+    assert table["start_row"].tolist() == [0, 1, 2, 3, 4]
+    assert table["label"].tolist() == labels
+
+
 def test_unannotated():
     rows = {"train/fall/a": 2, "train/fall/b": 1, "train/normal/n": 1, "test/fall/t": 1}
     events = {"train/fall/a": [(0.0, 2.0)]}
@@ -144,10 +170,15 @@ def test_overlap_without_effect_is_said(caplog):
 def test_bad_manifests():
     with pytest.raises(DataError, match="train/fall/a has no feature row"):
         windows({"train/fall/a": 0}, {})
-    with pytest.raises(DataError, match="features of clip: no training video"):
-        windows({"val/fall/a": 2}, {})
+    with pytest.raises(DataError, match="features of clip: no video of a split"):
+        windows({"loose/fall/a": 2}, {})
     with pytest.raises(DataError, match="class 'fal' of test is not in train"):
         windows({"train/fall/a": 2, "test/fal/b": 2}, {})
+
+
+def test_videos_to_measure_need_no_training_video():
+    table = windows({"test/normal/b": 2, "test/fall/a": 1}, {})
+    assert table["label"].tolist() == ["fall", "normal", "normal"]
 
 
 def test_videos_outside_a_split_have_no_window():

@@ -36,7 +36,12 @@ def table(*rows: tuple[str, int, int, str]) -> pd.DataFrame:
     )
 
 
-def save(directory: Path, videos: dict[str, np.ndarray], every_s: float | None = 1.0) -> None:
+def save(
+    directory: Path,
+    videos: dict[str, np.ndarray],
+    every_s: float | None = 1.0,
+    offset_s: float = 0.0,
+) -> None:
     """A feature directory; what a file holds need not be what the manifest says."""
     for video, rows in videos.items():
         path = feature_path(directory, video, ".npy")
@@ -48,7 +53,7 @@ def save(directory: Path, videos: dict[str, np.ndarray], every_s: float | None =
         )
         for video, rows in videos.items()
     }
-    write_manifest(directory, Manifest("clip", "f", "w", "s", True, 2, every_s, entries))
+    write_manifest(directory, Manifest("clip", "f", "w", "s", True, 2, every_s, entries, offset_s))
 
 
 def pack(windows: pd.DataFrame, directory: Path, temporal_agg="mean", **config) -> WindowStore:

@@ -24,6 +24,7 @@ def window_row(
     kept: bool = True,
     n_rows: int = 1,
     every_s: float = 1.0,
+    offset_s: float = 0.0,
 ) -> dict[str, object]:
     """One row of a windows table; the label is the directory's unless given."""
     split, class_name, _ = video.split("/")
@@ -34,8 +35,8 @@ def window_row(
         "class_name": class_name,
         "start_row": start,
         "n_rows": n_rows,
-        "start_s": start * every_s,
-        "end_s": (start + n_rows) * every_s,
+        "start_s": offset_s + start * every_s,
+        "end_s": offset_s + (start + n_rows) * every_s,
         "overlaps_event": overlaps,
         "label": chosen if kept else "",
         "kept": kept,
@@ -62,6 +63,7 @@ def save_features(
     weights_sha256: str = "a" * 64,
     trained: bool = True,
     every_s: float = 1.0,
+    offset_s: float = 0.0,
 ) -> None:
     """The rows of each video, and their manifest."""
     entries = {}
@@ -74,7 +76,7 @@ def save_features(
         )
     dim = next(iter(videos.values())).shape[1]
     manifest = Manifest(
-        directory.name, "f" * 16, "words", weights_sha256, trained, dim, every_s, entries
+        directory.name, "f" * 16, "words", weights_sha256, trained, dim, every_s, entries, offset_s
     )
     write_manifest(directory, manifest)
 
@@ -86,6 +88,7 @@ def store_of(
     rows: Mapping[str, int],
     *,
     every_s: float = 1.0,
+    offset_s: float = 0.0,
     unit_duration: int = 1,
 ) -> WindowStore:
     """Packed windows over random features, with a training video of each class in ``rows``."""
@@ -96,8 +99,9 @@ def store_of(
         video: numpy_stream("features", video).normal(size=(count, 4))
         for video, count in rows.items()
     }
-    save_features(folder / "features" / "clip", features, every_s=every_s)
-    training = [window_row(video, 0, n_rows=unit_duration, every_s=every_s) for video in extra]
+    times = {"every_s": every_s, "offset_s": offset_s}
+    save_features(folder / "features" / "clip", features, **times)
+    training = [window_row(video, 0, n_rows=unit_duration, **times) for video in extra]
     table = pd.concat([table, windows_table(*training)], ignore_index=True)
     config = WindowConfig(unit_duration=unit_duration)
     out = folder / "windows" / "clip"

@@ -18,16 +18,16 @@ def seconds_of(
     events: Events,
     rows: dict[str, int],
     *,
-    every_s: float = 1.0,
     unit: int = 1,
+    **times: float,
 ) -> Seconds:
-    store = store_of(folder, table, events, rows, every_s=every_s, unit_duration=unit)
+    store = store_of(folder, table, events, rows, unit_duration=unit, **times)
     windows = labelled_windows(store, "test", class_names=NAMES, normal_class="normal")
     return split_seconds(windows)
 
 
-def cut(video: str, *starts: int, unit: int = 1, every_s: float = 1.0) -> list[dict[str, object]]:
-    return [window_row(video, start, n_rows=unit, every_s=every_s) for start in starts]
+def cut(video: str, *starts: int, unit: int = 1, **times: float) -> list[dict[str, object]]:
+    return [window_row(video, start, n_rows=unit, **times) for start in starts]
 
 
 def test_a_second_is_positive_where_it_overlaps_an_event_and_not_where_it_touches(
@@ -71,6 +71,54 @@ def test_rows_need_not_be_seconds(tmp_path: Path) -> None:
     found = seconds_of(tmp_path, table, {FALL: [(0.3, 0.55)]}, {FALL: 10, QUIET: 1}, every_s=0.1)
     assert np.flatnonzero(found.positive).tolist() == [3, 4, 5]
     assert found.start_s[:4].tolist() == [0.0, 0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "start_s", "positive"),
+    [
+        # Row 0 is [-1, 0): no second of the video, though a window covers it. Row 2 is [1, 2).
+        (-1.0, [0, 1, 2, 3, 4], [1, 2]),
+        # Row 0 is [-0.5, 0.5), row 1 [0.5, 1.5), row 3 [2.5, 3.5).
+        (-0.5, [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5], [0.5, 1.5]),
+        # Row 0 is [0.5, 1.5).
+        (0.5, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5], [0.5, 1.5]),
+    ],
+)
+def test_rows_may_start_at_another_time_than_their_video(
+    tmp_path: Path, offset_s: float, start_s: list[float], positive: list[float]
+) -> None:
+    times = {"offset_s": offset_s}
+    table = windows_table(*cut(FALL, *range(6), **times), *cut(QUIET, 0, **times))
+    found = seconds_of(tmp_path, table, {FALL: [(1.0, 2.5)]}, {FALL: 6, QUIET: 1}, **times)
+    of_fall = found.video == 0
+    assert found.start_s[of_fall].tolist() == start_s
+    assert found.start_s[found.positive].tolist() == positive
+    # A row keeps the score of its window, wherever it lies in time.
+    own = found.scores(np.arange(7.0))
+    assert own.tolist() == [*range(6 - len(start_s), 6), *([6] if offset_s > -1 else [])]
+    assert found.uncovered == found.unknown_videos == 0
+
+
+def test_windows_of_four_rows_that_look_back(tmp_path: Path) -> None:
+    times = {"every_s": 0.5, "offset_s": -1.0}
+    table = windows_table(*cut(FALL, 0, 4, unit=4, **times), *cut(QUIET, 0, unit=4, **times))
+    rows = {FALL: 10, QUIET: 4, "test/normal/lost": 5}
+    found = seconds_of(tmp_path, table, {FALL: [(0.5, 1.5)]}, rows, unit=4, **times)
+    # Rows 0 and 1 of each video lie before it; window [-1, 1) keeps two of its rows.
+    assert found.start_s.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 0, 0.5]
+    assert found.positive.tolist() == [False, True, True, *[False] * 5]
+    assert found.scores(np.array([1.0, 5.0, -2.0])).tolist() == [1, 1, 5, 5, 5, 5, -2, -2]
+    # The last two rows of the first, and three of the five of the video without windows.
+    assert found.uncovered == 2 + 3
+
+
+def test_an_event_before_the_first_row_is_known_and_in_no_row(tmp_path: Path) -> None:
+    times = {"offset_s": 2.5}
+    table = windows_table(*cut(FALL, 0, 1, 2, 3, **times), *cut(QUIET, 0, **times))
+    found = seconds_of(tmp_path, table, {FALL: [(0.5, 2.0)]}, {FALL: 4, QUIET: 1}, **times)
+    assert found.start_s.tolist() == [2.5, 3.5, 4.5, 5.5, 2.5]
+    assert not found.positive.any()
+    assert found.unknown_videos == 0
 
 
 def test_events_beyond_the_end_are_cut(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_imported_features_look_like_extracted_ones(take, source, params, tmp_pa
     np.testing.assert_array_equal(load_rows(out, "train/fall/a"), rows("train/fall/a"))
     meta = read_meta(out, "train/fall/a")
     assert meta["imported"] is True
+    assert "offset_s" not in meta
     digest = hashlib.sha256((source / "train/fall/a.npy").read_bytes()).hexdigest()
     assert meta["source_sha256"] == manifest.videos["train/fall/a"].sha256 == digest
     with np.load(out / "train/fall/a.npz") as clips:
@@ -100,6 +101,27 @@ def test_windows_are_cut_over_imported_features(take, params, tmp_path):
     own = table[table["video"] == "train/fall/a"]
     # The row from 4 s to 6 s overlaps; the two before it are normal; the two after are dropped.
     assert own["label"].tolist() == ["normal", "normal", "fall", "", ""]
+
+
+def test_rows_may_start_at_another_time_than_their_video(take, params, tmp_path):
+    take(offset_s=-1.0)
+    out = tmp_path / "out" / "clip"
+    manifest = read_manifest(out)
+    assert (manifest.offset_s, read_meta(out, "train/fall/a")["offset_s"]) == (-1.0, -1.0)
+    # Five rows from -1 s on.
+    assert manifest.videos["train/fall/a"].duration_s == 4.0
+    table = make_windows(manifest, {"train/fall/a": [(1.0, 2.0)]}, params.train)
+    own = table[table["video"] == "train/fall/a"]
+    # [-1, 0) and [0, 1) come before the event, [1, 2) is it.
+    assert own["label"].tolist() == ["normal", "normal", "fall", "", ""]
+
+
+def test_rows_that_end_before_their_video_starts_are_refused(take, source):
+    put(source, "train/fall/long", rows("long", t=6))
+    report = take(offset_s=-5.0)
+    assert reasons(report) == dict.fromkeys(WHOLE, "before_start")
+    assert report.extracted == ["train/fall/long"]
+    assert "its last row ends at 0 s, before the video starts" in report.failures[0]["message"]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", ">f4"])
@@ -139,9 +161,12 @@ def test_only_what_is_new_or_changed_is_written(take, source, tmp_path):
         assert (out / f"{name}.npy").stat().st_mtime_ns == before[name]
 
 
-def test_another_spacing_makes_them_anew(take):
+@pytest.mark.parametrize("times", [{"every_s": 0.5}, {"offset_s": 0.5}])
+def test_other_times_make_them_anew(take, times):
     take()
-    assert len(take(every_s=0.5).extracted) == len(WHOLE)
+    assert len(take(**times).extracted) == len(WHOLE)
+    assert not take(**times).extracted
+    assert len(take().extracted) == len(WHOLE)
 
 
 def spoil(folder: Path) -> dict[str, str]:
@@ -342,6 +367,8 @@ def test_backbones_that_cannot_have_made_them(source, params, tmp_path):
         import_features(source, "dinov2", params, tmp_path / "out")
     with pytest.raises(ConfigError, match="every_s = 0"):
         import_features(source, "clip", params, tmp_path / "out", every_s=0)
+    with pytest.raises(ConfigError, match="offset_s = nan: must be a finite number"):
+        import_features(source, "clip", params, tmp_path / "out", offset_s=float("nan"))
 
 
 def test_a_clip_network_has_no_rows(source, params, tmp_path):
@@ -361,6 +388,11 @@ def test_the_command(source, tmp_path, monkeypatch):
     assert "data/features/clip: 5 imported, 0 kept, 0 pruned, 0 failed" in done.output
     assert "taken to be of extract.clip" in done.output
     assert "everything after is meaningless" in done.output
+    assert "one row every 1 s; if they are of another model" in done.output
+    done = CliRunner().invoke(app, [str(source), "clip", "--offset-s", "-1"])
+    assert "5 imported" in done.output
+    assert "one row every 1 s, the first from -1 s; if they are of another model" in done.output
+    assert CliRunner().invoke(app, [str(source), "clip"]).exit_code == 0
     put(source, "train/fall/bad", np.zeros((1, DIM), np.float32))
     done = CliRunner().invoke(app, [str(source), "clip"])
     assert "0 imported, 5 kept, 0 pruned, 1 failed" in done.output
