@@ -66,11 +66,11 @@ def initial_context(
         return CONTEXT_STD * torch.randn(
             (*contexts, options.n_ctx, tower.width), generator=generator
         )
-    ids = tower.tokenize([options.ctx_init.replace("_", " ")])
+    ids = _tokens(tower, [options.ctx_init.replace("_", " ")], "train.ctx_init")
     words = ids[:, 1 : int(tower.eot(ids))]
     if not words.numel():
         raise ConfigError(
-            f"ctx_init {options.ctx_init!r} holds no word.",
+            f"train.ctx_init = {options.ctx_init!r} holds no word.",
             hint='Give words such as "a video of a", or leave it empty for random vectors.',
         )
     if words.shape[1] != options.n_ctx:
@@ -187,7 +187,7 @@ def _token_rows(
     texts = [name.replace("_", " ").strip() for name in names]
     if "" in texts:
         raise ConfigError("A class has an empty name; its prompt would hold no word.")
-    ids = tower.tokenize([f"{text}." for text in texts])
+    ids = _tokens(tower, [f"{text}." for text in texts], "train.class_names")
     period = tower.tokenize(["."])[0, 1]
     before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
     rows = []
@@ -207,6 +207,14 @@ def _token_rows(
             )
         rows.append(tokens)
     return rows
+
+
+def _tokens(tower: TextTower, texts: Sequence[str], parameter: str) -> Tensor:
+    """The ids of ``texts``; a text that is too long is told with the parameter that words it."""
+    try:
+        return tower.tokenize(texts)
+    except ConfigError as error:
+        raise ConfigError(f"{parameter}: {error.message}", hint=error.hint) from None
 
 
 def _require_different(rows: list[list[int]], names: Sequence[str]) -> None:

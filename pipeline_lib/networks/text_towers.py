@@ -74,6 +74,9 @@ class TextTower(Protocol):
             embeddings: [N, l, d] without positions; l is ``context_length``, or less (but past
                 every EOT) where the tower is causal.
             eot: int64 [N], as :meth:`eot` returns it.
+
+        Raises:
+            ValueError: A bidirectional tower is given less than ``context_length``.
         """
 
     def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
@@ -82,6 +85,9 @@ class TextTower(Protocol):
         Args:
             embeddings: [P, l, d] without positions, laid out by ``packing``.
             packing: On the tower's device.
+
+        Raises:
+            ValueError: The tower is bidirectional.
         """
 
 
@@ -89,6 +95,7 @@ class _ClipTexts:
     """What towers do with texts before the network: CLIP's way, whatever the network."""
 
     context_length: int
+    causal: bool
     _tokenizer: Tokenizer
     # The id a text ends in; None where it is the largest of all ids.
     _eos_id: int | None = None
@@ -127,6 +134,13 @@ class _ClipTexts:
             return list(inner.convert_ids_to_tokens(range(len(inner))))
         return [tokenizer.decode([i]).strip() for i in range(tokenizer.vocab_size)]
 
+    def _require_whole(self, length: int) -> None:
+        if not self.causal and length != self.context_length:
+            raise ValueError(
+                f"a bidirectional tower reads {self.context_length} tokens, padding included, "
+                f"not {length}"
+            )
+
 
 class OpenClipTextTower(_ClipTexts):
     """The text tower of an open_clip ``CLIP`` or ``CustomTextCLIP``; see :class:`TextTower`.
@@ -134,7 +148,7 @@ class OpenClipTextTower(_ClipTexts):
     The image tower is not held, so it can be freed.
 
     Args:
-        model: The whole model; it is frozen and put into eval mode.
+        model: The whole model; it is frozen and put into eval mode, its text half into fp32.
         tokenizer: The model's tokenizer.
         weights_sha256: Hash of the weights.
         precision: Of the matrix products.
@@ -160,15 +174,17 @@ class OpenClipTextTower(_ClipTexts):
                 f"CoOp cannot use the text tower of {type(model).__name__}: {reason}.",
                 hint="Use a CLIP model of open_clip such as ViT-B-32-quickgelu or MobileCLIP-S1.",
             )
-        self._tokenizer = tokenizer
-        self._eos_id = eos_id if pool_type == "eos" else None
-        self._embedding: nn.Embedding = tower.token_embedding
-        self._blocks = FrozenBlocks(tower.transformer.resblocks, precision)
-        self._norm: nn.Module = tower.ln_final
-        self._positions: Tensor = tower.positional_embedding
-        self._projection: nn.Linear | nn.Parameter | None = tower.text_projection
         # Eval mode is more than no gradient: batch norms would go on moving their statistics.
         model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._eos_id = eos_id if pool_type == "eos" else None
+        self._embedding: nn.Embedding = tower.token_embedding.float()
+        self._blocks = FrozenBlocks(tower.transformer.float().resblocks, precision)
+        self._norm: nn.Module = tower.ln_final.float()
+        self._positions: Tensor = tower.positional_embedding.float()
+        self._projection: nn.Linear | Tensor | None = tower.text_projection
+        if self._projection is not None:
+            self._projection = self._projection.float()
         self.width = self._embedding.embedding_dim
         self.dim = _projected_size(self._projection, self.width)
         self.context_length = len(self._positions)
@@ -186,6 +202,7 @@ class OpenClipTextTower(_ClipTexts):
     def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
         """See :meth:`TextTower.encode`."""
         texts, length, _ = embeddings.shape
+        self._require_whole(length)
         earlier = torch.ones(length, length, dtype=torch.bool, device=self.device).tril()
         read = torch.arange(texts, device=self.device) * length + eot.to(self.device)
         x = embeddings + self._positions[:length]
@@ -193,6 +210,8 @@ class OpenClipTextTower(_ClipTexts):
 
     def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
         """See :meth:`TextTower.encode_packed`."""
+        if not self.causal:
+            raise ValueError("a bidirectional tower takes one text a row; see `causal`")
         x = embeddings + self._positions[packing.position]
         return self._read(self._blocks(x, packing.visible), packing.read)
 
@@ -213,7 +232,7 @@ class MobileClipTextTower(_ClipTexts):
     The image tower is not held, so it can be freed.
 
     Args:
-        model: The whole model; it is frozen and put into eval mode.
+        model: The whole model; it is frozen and put into eval mode, its text half into fp32.
         tokenizer: The model's tokenizer.
         weights_sha256: Hash of the weights.
         precision: Of the matrix products and convolutions.
@@ -231,7 +250,7 @@ class MobileClipTextTower(_ClipTexts):
         model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._precision = precision
-        self._encoder = model.text_encoder
+        self._encoder = model.text_encoder.float()
         self.width = self._encoder.shape.width
         self.dim = self._encoder.shape.dim
         self.context_length = self._encoder.shape.context_length
@@ -245,13 +264,14 @@ class MobileClipTextTower(_ClipTexts):
 
     def encode(self, embeddings: Tensor, eot: Tensor) -> Tensor:
         """See :meth:`TextTower.encode`."""
+        self._require_whole(embeddings.shape[1])
         half = self._precision != torch.float32
         with torch.autocast(self.device.type, self._precision, enabled=half):
             return self._encoder.encode(embeddings, eot).float()
 
     def encode_packed(self, embeddings: Tensor, packing: Packing) -> Tensor:
         """Its tokens see later ones, so texts cannot share a row."""
-        raise NotImplementedError("a bidirectional tower takes one text a row; see `causal`")
+        raise ValueError("a bidirectional tower takes one text a row; see `causal`")
 
 
 def text_tower(
@@ -308,7 +328,7 @@ def _obstacle(model: Any, tower: Any, pool_type: str | None) -> str | None:
     return None
 
 
-def _projected_size(projection: nn.Linear | nn.Parameter | None, width: int) -> int:
+def _projected_size(projection: nn.Linear | Tensor | None, width: int) -> int:
     if projection is None:
         return width
     return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]

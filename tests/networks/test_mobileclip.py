@@ -13,6 +13,7 @@ from pipeline_lib.networks.mobileclip import (
 )
 from pipeline_lib.networks.mobileclip_image import ImageShape
 from pipeline_lib.networks.mobileclip_text import TextShape
+from pipeline_lib.networks.text_prompt import PromptLearner
 from pipeline_lib.networks.text_towers import prompt_text_features, text_tower
 from tests.parity.golden import fill
 from tests.parity.mobileclip import shape_of
@@ -170,6 +171,24 @@ def test_text_tower(network):
     expected = model.encode_text(tokenizer()(TEXTS))
     made = prompt_text_features(tower, TEXTS)
     torch.testing.assert_close(made, nn.functional.normalize(expected, dim=-1))
+
+
+def test_training_prompts_leaves_the_batch_norms_alone(network):
+    model = copy.deepcopy(network).train().requires_grad_(True)
+    tower = text_tower(model, tokenizer(), weights_sha256="")
+    names = ["fall", "road accident", "normal"]
+    learner = PromptLearner(tower, names, 0.02 * torch.randn(4, 64)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert any(name.endswith("running_mean") for name in before if "text_encoder" in name)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.normalize(learner(), dim=-1)[:, 0].sum().backward()
+        optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    with pytest.raises(ValueError, match="reads 77 tokens, padding included, not 20"):
+        tower.encode(torch.zeros(1, 20, 64), torch.tensor([5]))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")

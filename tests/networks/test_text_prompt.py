@@ -196,8 +196,15 @@ def test_class_specific_words_start_alike(tower):
 
 
 def test_words_without_a_token_are_refused(tower):
-    with pytest.raises(ConfigError, match="ctx_init ' ' holds no word"):
+    with pytest.raises(ConfigError, match=r"train\.ctx_init = ' ' holds no word"):
         initial_context(tower, 2, PromptOptions(ctx_init=" "), torch.Generator())
+
+
+def test_words_that_are_too_many_are_told_with_their_parameter(tower):
+    with pytest.raises(ConfigError, match=r"train\.ctx_init: Text 'a a .* more than the 75 tokens"):
+        initial_context(tower, 2, PromptOptions(ctx_init="a " * 80), torch.Generator())
+    with pytest.raises(ConfigError, match=r"train\.class_names: Text 'word .* more than the 75"):
+        PromptLearner(tower, ["fire", "word " * 80], torch.zeros(2, 64))
 
 
 def test_random_context_is_drawn_with_the_published_deviation(tower):

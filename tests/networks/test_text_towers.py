@@ -1,3 +1,4 @@
+import copy
 import gc
 import weakref
 
@@ -6,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.networks.prompt_packing import pack
 from pipeline_lib.networks.text_towers import prompt_text_features, text_tower
 from tests.support.text_models import open_clip, small_model, small_tower, tokenizer
 
@@ -67,8 +69,32 @@ def test_cutting_behind_the_last_eot_is_exact_where_attention_is_causal():
 
 def test_padding_is_part_of_the_text_where_attention_is_bidirectional():
     tower = small_tower("MobileCLIP-S1")
-    length = int(tower.eot(tower.tokenize(TEXTS)).max()) + 1
-    assert not torch.allclose(embedded(tower, TEXTS, length), embedded(tower, TEXTS), atol=1e-2)
+    ids = tower.tokenize(TEXTS)
+    eot = tower.eot(ids)
+    length = int(eot.max()) + 1
+    other = ids.clone()
+    other[:, length:] = 5
+    assert not torch.allclose(
+        tower.encode(tower.embed(other), eot), tower.encode(tower.embed(ids), eot), atol=1e-2
+    )
+    with pytest.raises(ValueError, match=f"reads 77 tokens, padding included, not {length}"):
+        tower.encode(tower.embed(ids[:, :length]), eot)
+    with pytest.raises(ValueError, match="one text a row"):
+        tower.encode_packed(tower.embed(ids[:1, :length]), pack([length], 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["ViT-B-32", "MobileCLIP-S1"])
+def test_a_model_in_half_precision_is_read_in_fp32(name, dtype):
+    half = small_model(name).to(dtype)
+    rounded = copy.deepcopy(half).float()
+    made, expected = (
+        prompt_text_features(text_tower(model, tokenizer(), weights_sha256=""), TEXTS)
+        for model in (half, rounded)
+    )
+    assert made.dtype == torch.float32
+    assert torch.equal(made, expected)
+    assert not made.requires_grad
 
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "MobileCLIP-S1"])
