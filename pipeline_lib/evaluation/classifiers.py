@@ -12,7 +12,7 @@ from pipeline_lib.datasets.window_store import INDEX, WindowStore
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.metrics.logits import affine_logits
 from pipeline_lib.networks.text_towers import TextTower, prompt_text_features
-from pipeline_lib.trainers.checkpoints import read_checkpoint
+from pipeline_lib.trainers.checkpoints import read_checkpoint, require_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,21 @@ class Classifier:
     store: WindowStore
 
     def logits(self, split: str, class_names: tuple[str, ...]) -> np.ndarray:
-        """Logits of the n windows of a split, float64 [n, C]; features are read in pieces."""
+        """Logits of the n windows of a split, float64 [n, C]; features are read in pieces.
+
+        Raises:
+            DataError: A feature is not finite: the store was changed after it was packed.
+        """
         if not self.store.info.windows[split]:
             return np.zeros((0, len(self.weights)))
         features = self.store.split(split, class_names).features
-        return affine_logits(features, self.weights, self.bias)
+        logits = affine_logits(features, self.weights, self.bias)
+        if not np.isfinite(logits).all():
+            raise DataError(
+                f"{self.store.path}: a window of {split} holds NaN or infinite values.",
+                hint="Pack the windows again: `dvc repro pack-windows`.",
+            )
+        return logits
 
 
 def text_classifier(text_features: np.ndarray, scale: float, store: WindowStore) -> Classifier:
@@ -76,7 +86,9 @@ def linear_probe(checkpoint: Path, class_names: tuple[str, ...], store: WindowSt
         raise WeightsError(f"{checkpoint}: not a linear probe.", hint="Train again: `dvc repro`.")
     require_same_classes(checkpoint, metadata, class_names)
     require_same_features(checkpoint, metadata, store)
-    weight, bias = (tensors[name].double().numpy() for name in ("weight", "bias"))
+    shapes = {"weight": (len(class_names), store.info.dim), "bias": (len(class_names),)}
+    require_tensors(checkpoint, tensors, shapes)
+    weight, bias = (tensors[name].double().numpy() for name in shapes)
     return Classifier(weight, bias, store)
 
 
@@ -97,7 +109,10 @@ def zero_shot_text(tower: TextTower, prompt: str, names: list[str]) -> np.ndarra
             hint="Write {} where it belongs: a photo of a {}.",
         )
     texts = [prompt.replace("{}", name.replace("_", " ")) for name in names]
-    return np.asarray(prompt_text_features(tower, texts).float().cpu().numpy())
+    try:
+        return np.asarray(prompt_text_features(tower, texts).float().cpu().numpy())
+    except ConfigError as error:
+        raise ConfigError(f"evaluate.zero_shot_prompt: {error.message}", hint=error.hint) from None
 
 
 def require_same_classes(

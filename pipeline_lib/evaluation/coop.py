@@ -30,7 +30,7 @@ from pipeline_lib.evaluation.written import (
 )
 from pipeline_lib.networks.nearest_words import nearest_words
 from pipeline_lib.networks.text_towers import TextTower
-from pipeline_lib.runtime.device import choose_device, set_threads
+from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.trainers.checkpoints import read_checkpoint
@@ -84,6 +84,7 @@ def evaluate_coop(params: Params, request: Request, progress: Progress = SILENT)
     checkpoint = request.checkpoint or Places().out / checkpoint_name(params.evaluate)
     _, metadata = read_checkpoint(checkpoint)
     require_metadata(checkpoint, metadata)
+    fix_product_order()
     set_threads(params.runtime.threads)
     device = choose_device(params.runtime.device)
     precision = metadata["recipe"]["precision"]

@@ -16,10 +16,12 @@ import torch
 
 from pipeline_lib.config import EvaluateConfig, FewShotConfig, Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
+from pipeline_lib.errors import DataError
 from pipeline_lib.evaluation.classifiers import zero_shot_text
+from pipeline_lib.evaluation.controls import majority_class
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.pictures.few_shot import draw_few_shot
-from pipeline_lib.runtime.device import choose_device, set_threads
+from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
@@ -67,6 +69,7 @@ def few_shot(params: Params, *, scratch: Path, progress: Progress = SILENT) -> s
     Returns:
         What was written, for people.
     """
+    fix_product_order()
     set_threads(params.runtime.threads)
     device = choose_device(params.runtime.device)
     precision = recipe(params.train, 1).precision
@@ -103,27 +106,32 @@ def few_shot_curve(
         deviation ``<metric>_std`` (null for one seed).
 
     Raises:
+        ConfigError: The zero-shot prompt has no place for the name, or a prompt is too long.
         DataError: There are no packed windows, or none of a split.
         WeightsError: They are of other weights than the text tower's.
     """
     store = open_store(places.windows / config.backbone)
     require_same_weights(store.info, tower, config)
     data = load_data(config, tower, store)
+    # Before hours of training, because it tells a prompt that cannot be used.
+    zero_shot = zero_shot_text(tower, evaluate.zero_shot_prompt, list(data.prompt_names))
     data = replace(data, val=_some(data.val, data))
     test = samples(store.split(SPLIT, data.class_names), data.class_names, tower.device)
     found: list[dict[str, Any]] = []
-    with progress.task("few-shot curve", len(points.shots) * len(points.seeds)) as advance:
-        for shots in sorted(set(points.shots)):
-            for seed in dict.fromkeys(points.seeds):
+    numbers, seeds = sorted(set(points.shots)), list(dict.fromkeys(points.seeds))
+    with progress.task("few-shot curve", len(numbers) * len(seeds)) as advance:
+        for shots in numbers:
+            for seed in seeds:
                 values = _point(_schedule(config, shots), data, test, tower, shots, seed, places)
                 found += [{"shots": shots, "model": name} | values[name] for name in _LEARNED]
                 advance(note=f"{shots} shots: {values[PROMPTS]['balanced_accuracy']:.3f}")
-    zero_shot = zero_shot_text(tower, evaluate.zero_shot_prompt, list(data.prompt_names))
+    classes = len(data.class_names)
     plain = _measured(test, _text_logits(zero_shot, tower), data.class_names)
     table = _summarised(found)
-    write_json(places.metrics, _tree(table, plain, len(data.class_names)))
-    levels = {"zero_shot": plain["balanced_accuracy"], "chance": 1 / len(data.class_names)}
-    _write_plots(places.plots, table, levels, len(points.seeds))
+    always = _measured(test, _majority_logits(data), data.class_names)
+    write_json(places.metrics, _tree(table, {"zero_shot": plain, "majority": always}, classes))
+    levels = {"zero_shot": plain["balanced_accuracy"], "chance": 1 / classes}
+    _write_plots(places.plots, table, levels, len(seeds))
     return table
 
 
@@ -155,7 +163,7 @@ def _point(
     name = run_name(Run("few-shot", seed, drawn), config, tower)
     kept = places.scratch / "few-shot" / f"{name}-{test.sha256()[:16]}.json"
     if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
+        return _read_point(kept)
     probe = fit_linear_probe(drawn, seed, config.select)
     learned = {
         PROMPTS: _prompt_logits(config, drawn, tower, seed),
@@ -167,6 +175,17 @@ def _point(
     return values
 
 
+def _read_point(path: Path) -> dict[str, Values]:
+    try:
+        values: dict[str, Values] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path}: a kept point of the few-shot curve is damaged ({error}).",
+            hint="Delete it; the point is then trained again.",
+        ) from None
+    return values
+
+
 def _prompt_logits(config: TrainConfig, data: CoopData, tower: TextTower, seed: int) -> Logits:
     task = train_prompts(config, tower, data, seed, keep="final")
     return linear_logits(task.text_features(), tower.logit_scale)
@@ -174,6 +193,14 @@ def _prompt_logits(config: TrainConfig, data: CoopData, tower: TextTower, seed: 
 
 def _text_logits(text: np.ndarray, tower: TextTower) -> Logits:
     return linear_logits(torch.from_numpy(text), tower.logit_scale)
+
+
+def _majority_logits(data: CoopData) -> Logits:
+    """The answer of the class that most of all the training windows have."""
+    index = majority_class(data.windows_per_class(), data.class_names)
+    certain = torch.zeros(len(data.class_names))
+    certain[index] = 1.0
+    return linear_logits(torch.zeros(len(certain), data.train.rows.matrix.shape[1]), bias=certain)
 
 
 def _measured(test: Samples, logits: Logits, class_names: tuple[str, ...]) -> Values:
@@ -188,19 +215,21 @@ def _summarised(found: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.concat([grouped.mean(), spread], axis=1).reset_index()
 
 
-def _tree(table: pd.DataFrame, plain: Values, classes: int) -> dict[str, Any]:
-    """``{test: {shots_<k>: {metric, metric_std}, control: {name: the same}}}``."""
+def _tree(table: pd.DataFrame, flat: dict[str, Values], classes: int) -> dict[str, Any]:
+    """``{test: {shots_<k>: {metric, metric_std}, control: {name: the same}}}``.
 
+    ``flat`` holds the controls that no number of windows changes.
+    """
     trees: dict[str, dict[str, Any]] = {name: {} for name in _LEARNED}
     for _, row in table.iterrows():
         trees[row["model"]][f"shots_{row['shots']}"] = {
             name: None if pd.isna(row[name]) else float(row[name])
             for name in (*_METRICS, *(f"{metric}_std" for metric in _METRICS))
         }
-    chance = {"balanced_accuracy": 1 / classes, "accuracy": 1 / classes}
+    chance: Values = {"balanced_accuracy": 1 / classes, "accuracy": 1 / classes}
     controls = {name: trees[name] for name in _LEARNED if name != PROMPTS}
-    controls["zero_shot"] = {point: dict(plain) for point in trees[PROMPTS]}
-    controls["chance"] = {point: dict(chance) for point in trees[PROMPTS]}
+    for name, values in {**flat, "chance": chance}.items():
+        controls[name] = {point: dict(values) for point in trees[PROMPTS]}
     return {SPLIT: {**trees[PROMPTS], "control": controls}}
 
 

@@ -5,9 +5,9 @@ Controls stand beside the checkpoint, where training wrote them. One that is not
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -35,7 +35,10 @@ logger = logging.getLogger(__name__)
 CONTROLS = (
     "chance", "majority", "zero_shot", "linear_probe", "shuffled_labels", "random_init",
 )  # fmt: skip
-_NEEDED = ("temporal_agg", "unit_duration", "normal_class", "features", "prompt_names")
+_NEEDED = (
+    "temporal_agg", "unit_duration", "normal_class", "features", "class_names", "prompt_names",
+    "config", "recipe", "backbone", "weights_sha256",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,13 @@ def checkpoint_name(config: EvaluateConfig) -> str:
     return f"coop_{config.checkpoint}.safetensors"
 
 
+def _name_beside(checkpoint: Path, config: EvaluateConfig) -> str:
+    """The controls' checkpoint: best beside best and final beside final, else the parameters'."""
+    kinds = get_args(get_type_hints(EvaluateConfig)["checkpoint"])
+    names = {checkpoint_name(replace(config, checkpoint=kind)) for kind in kinds}
+    return checkpoint.name if checkpoint.name in names else checkpoint_name(config)
+
+
 def line_up(
     checkpoint: Path, tower: TextTower, store: WindowStore, config: EvaluateConfig
 ) -> Lineup:
@@ -93,7 +103,8 @@ def line_up(
     zero_shot = zero_shot_text(tower, config.zero_shot_prompt, names)
     model = text_classifier(text, tower.logit_scale, store)
     controls = {"zero_shot": text_classifier(zero_shot, tower.logit_scale, store)}
-    controls |= _trained_controls(checkpoint, tower, store, prompts, checkpoint_name(config))
+    beside = _name_beside(checkpoint, config)
+    controls |= _trained_controls(checkpoint, tower, store, prompts, beside)
     majority = majority_class(prompts.metadata.get("train_windows_per_class"), prompts.class_names)
     if majority is not None:
         controls["majority"] = constant_classifier(majority, len(prompts.class_names), store)
@@ -104,7 +115,7 @@ def line_up(
         prompts=prompts,
         model=model,
         controls={name: controls[name] for name in CONTROLS if name in controls},
-        seeds=tuple(_other_seeds(checkpoint, tower, store, prompts, checkpoint_name(config))),
+        seeds=tuple(_other_seeds(checkpoint, tower, store, prompts, beside)),
         zero_shot_text=zero_shot,
         scale=tower.logit_scale,
         store=store,
@@ -131,8 +142,8 @@ def require_metadata(checkpoint: Path, metadata: dict[str, Any]) -> None:
 
 def _load(checkpoint: Path, tower: TextTower, store: WindowStore) -> LoadedPrompts:
     """Prompts that fit the store."""
+    require_metadata(checkpoint, read_checkpoint(checkpoint)[1])
     prompts = load_prompts(checkpoint, tower)
-    require_metadata(checkpoint, prompts.metadata)
     require_same_features(checkpoint, prompts.metadata, store)
     wanted = prompts.metadata["temporal_agg"]
     if store.info.temporal_agg != wanted:

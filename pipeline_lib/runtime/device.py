@@ -1,5 +1,6 @@
 """Choosing the device, the precision and the number of threads."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,15 @@ def _multiplies_bf16(device: torch.device) -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return any(flag in flags for flag in _NATIVE_BF16_FLAGS)
+
+
+def fix_product_order() -> None:
+    """Make fp32 matrix products on the CPU the same, bit for bit, with any number of threads.
+
+    Intel's library otherwise adds up in an order that depends on the threads. It reads the setting
+    at the first product; one that the user's environment has is left as it is.
+    """
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 
 def set_threads(threads: int) -> None:

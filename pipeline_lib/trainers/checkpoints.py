@@ -5,7 +5,7 @@ metadata, so evaluation never takes an option from anywhere else.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +58,48 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "pipeline.",
             hint="Use a checkpoint below data/models/.",
         )
-    return tensors, json.loads(description)
+    try:
+        metadata = json.loads(description)
+    except json.JSONDecodeError as error:
+        raise WeightsError(
+            f"{path}: its metadata is damaged ({error}).", hint="Train it again."
+        ) from None
+    if not isinstance(metadata, dict):
+        raise WeightsError(f"{path}: its metadata is no description.", hint="Train it again.")
+    return tensors, metadata
+
+
+def require_tensors(
+    path: Path, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int | None, ...]]
+) -> None:
+    """Check that a checkpoint's tensors are there, finite, and of the size they must have.
+
+    Args:
+        path: The checkpoint.
+        tensors: What it holds.
+        shapes: Name to shape; ``None`` stands for any length.
+
+    Raises:
+        WeightsError: They are not.
+    """
+    for name, wanted in shapes.items():
+        tensor = tensors.get(name)
+        found = None if tensor is None else tuple(tensor.shape)
+        if (
+            found is None
+            or len(found) != len(wanted)
+            or not all(length in (None, size) for size, length in zip(found, wanted, strict=True))
+        ):
+            raise WeightsError(
+                f"{path}: its tensor {name!r} should be {_size(wanted)}, not "
+                f"{'missing' if found is None else _size(found)}.",
+                hint="Train it again.",
+            )
+        if not bool(tensors[name].isfinite().all()):
+            raise WeightsError(
+                f"{path}: tensor {name!r} holds NaN or infinite values.", hint="Train it again."
+            )
+
+
+def _size(shape: Sequence[int | None]) -> str:
+    return " x ".join("any" if length is None else str(length) for length in shape)

@@ -134,19 +134,21 @@ def fit_in_memory(task: Task, plan: Plan) -> tuple[Record, dict[str, Tensor]]:
 
 def _epoch(task: Task, record: Record, plan: Plan) -> tuple[Row, bool]:
     """Train and measure one epoch; returns its row and whether its checkpoint is to be kept."""
-    row: Row = {"epoch": record.epoch + 1}
-    row |= task.train_epoch(record.epoch + 1)
+    epoch = record.epoch + 1
+    row: Row = {"epoch": epoch}
+    row |= task.train_epoch(epoch)
+    loss = row["train_loss"]
+    if loss is None or not math.isfinite(loss):
+        raise ConfigError(
+            f"Training diverged in epoch {epoch}: the loss is {loss}.", hint="Lower train.lr."
+        )
     row |= task.validate()
     return row, _enter(row, record, plan)
 
 
 def _enter(row: Row, record: Record, plan: Plan) -> bool:
     """Put an epoch into the record; returns whether its checkpoint is to be kept."""
-    epoch, value, loss = record.epoch + 1, row[plan.select], row["train_loss"]
-    if loss is None or not math.isfinite(loss):
-        raise ConfigError(
-            f"Training diverged in epoch {epoch}: the loss is {loss}.", hint="Lower train.lr."
-        )
+    epoch, value = record.epoch + 1, row[plan.select]
     if value is None:
         raise ConfigError(f"{plan.select} is undefined in epoch {epoch}; no best can be chosen.")
     record.history.append(row)

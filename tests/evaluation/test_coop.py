@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_one_split_can_be_evaluated_without_training_or_validation_data(
     assert only["test"]["frame"] == whole["frame"]
 
 
+def test_features_of_the_test_split_alone_can_be_measured(
+    project: Path, tmp_path: Path, evaluation: CoopEvaluation
+) -> None:
+    shutil.copytree(project / "features" / "clip", tmp_path / "features" / "clip")
+    path = tmp_path / "features" / "clip" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["videos"] = {
+        video: entry for video, entry in manifest["videos"].items() if video.startswith("test/")
+    }
+    path.write_text(json.dumps(manifest))
+    table = make_windows()
+    windows = pack(tmp_path, tmp_path / "windows", table[table["split"] == "test"])
+    found = evaluate(project, windows=windows, splits=("test",)).metrics["test"]
+    assert found["frame"] == evaluation.metrics["test"]["frame"]
+    with pytest.raises(DataError, match="No window of the train split"):
+        open_store(windows).split("train", CLASSES)
+
+
 def test_the_anomaly_threshold_comes_from_val(project: Path) -> None:
     found = evaluate(project, splits=("test", "val")).metrics
     assert list(found) == ["test", "val"]
@@ -174,6 +193,15 @@ def test_seeds_are_the_model_and_those_beside_it(project: Path, evaluation: Coop
     assert set(found) == {"n", *LEVELS, "anomaly"}
 
 
+def test_controls_and_seeds_are_of_the_checkpoints_own_kind(project: Path) -> None:
+    asked = EvaluateConfig(checkpoint="final", timelines=4)
+    expected = evaluate(project, config=asked, splits=("test",)).metrics["test"]
+    final = project / "coop" / "coop_final.safetensors"
+    found = evaluate(project, checkpoint=final, splits=("test",)).metrics["test"]
+    assert found == expected
+    assert found["seeds"]["n"] == 3
+
+
 def test_controls_that_are_not_there_are_left_out_and_told(
     project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -198,6 +226,40 @@ def test_an_untrained_control_needs_its_windows_and_the_same_ones(
     other = pack(project, tmp_path / "other", make_windows().iloc[1:])
     with pytest.raises(DataError, match=r"clip_untrained: holds other windows than"):
         evaluate(project, windows=other)
+
+
+def test_a_control_of_an_earlier_version_is_refused(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "coop", tmp_path / "coop")
+    seed = tmp_path / "coop" / "seed_2" / "coop_best.safetensors"
+    tensors, metadata = read_checkpoint(seed)
+    del metadata["config"]
+    write_checkpoint(seed, tensors, metadata)
+    with pytest.raises(WeightsError, match=r"seed_2.*does not say its config"):
+        evaluate(project, checkpoint=tmp_path / "coop" / "coop_best.safetensors")
+
+
+def test_a_probe_of_another_size_is_refused(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "coop", tmp_path / "coop")
+    probe = tmp_path / "coop" / "control_linear_probe.safetensors"
+    tensors, metadata = read_checkpoint(probe)
+    write_checkpoint(probe, {**tensors, "bias": tensors["bias"][:2]}, metadata)
+    with pytest.raises(WeightsError, match="'bias' should be 3, not 2"):
+        evaluate(project, checkpoint=tmp_path / "coop" / "coop_best.safetensors")
+
+
+def test_windows_that_were_changed_to_nan_are_refused(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "windows", tmp_path / "windows")
+    matrix = np.load(tmp_path / "windows" / "clip" / "features.npy", mmap_mode="r+")
+    matrix[-1] = np.nan
+    matrix.flush()
+    with pytest.raises(DataError, match="clip: a window of test holds NaN"):
+        evaluate(project, windows=tmp_path / "windows" / "clip", splits=("test",))
+
+
+def test_a_zero_shot_prompt_that_is_too_long_is_told_with_its_parameter(project: Path) -> None:
+    config = EvaluateConfig(zero_shot_prompt="{} " * 30)
+    with pytest.raises(ConfigError, match=r"evaluate\.zero_shot_prompt: Text 'fire fire"):
+        evaluate(project, config=config)
 
 
 def test_another_text_tower_is_refused(project: Path) -> None:
@@ -229,7 +291,7 @@ def test_windows_longer_than_trained_on_are_refused(project: Path, tmp_path: Pat
     table = make_windows()
     last = table["start_row"] == 5
     table = table[~last]
-    table.loc[table["split"] == "test", "n_rows"] = 2
+    table.loc[table["split"] == "test", ["n_rows", "end_s"]] += 1
     with pytest.raises(DataError, match="windows of 2 rows; the model was trained on windows of 1"):
         with_windows(project, tmp_path, table)
 
@@ -240,12 +302,18 @@ def test_nothing_to_measure_is_an_error(project: Path, tmp_path: Path) -> None:
         with_windows(project, tmp_path, table[table["split"] == "train"])
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["temporal_agg", "recipe", "class_names", "weights_sha256"])
+def test_a_checkpoint_of_an_earlier_version_is_refused(
+    project: Path, tmp_path: Path, missing: str
+) -> None:
     tensors, metadata = read_checkpoint(project / "coop" / "coop_best.safetensors")
-    del metadata["temporal_agg"]
+    del metadata[missing]
     write_checkpoint(tmp_path / "old.safetensors", tensors, metadata)
-    with pytest.raises(WeightsError, match="does not say its temporal_agg"):
+    with pytest.raises(WeightsError, match=f"does not say its {missing}"):
         evaluate(project, checkpoint=tmp_path / "old.safetensors")
+
+
+def test_what_is_no_coop_checkpoint_is_refused(project: Path) -> None:
     with pytest.raises(WeightsError, match="not a CoOp checkpoint"):
         evaluate(project, checkpoint=project / "coop" / "control_linear_probe.safetensors")
 

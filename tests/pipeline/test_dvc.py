@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent.parent
 SMALL = {
     "data": {"root": "data/demo"},
     "demo_data": {"videos_per_class": {"train": 2, "val": 1, "test": 1}, "seconds": 8.0},
-    "train": {"epochs": 3, "n_ctx": 2, "patience": 0},
+    "train": {"epochs": 3, "n_ctx": 2},
+    "evaluate": {"timelines": 2},
+    "few_shot": {"shots": [1, 2], "seeds": [1]},
 }
 
 pytestmark = pytest.mark.slow
@@ -103,9 +105,14 @@ def test_every_metric_stands_beside_its_controls(finished):
     metrics = finished.json("metrics/coop.json")
     for split in ("val", "test"):
         assert 0 <= metrics[split]["frame"]["balanced_accuracy"] <= 1
-        for control in ("chance", "majority", "zero_shot", "random_init"):
-            assert "balanced_accuracy" in metrics[split]["control"][control]["frame"]
-            assert "accuracy" in metrics[split]["control"][control]["video"]
+        controls = metrics[split]["control"]
+        assert list(controls) == [
+            "chance", "majority", "zero_shot", "linear_probe", "shuffled_labels", "random_init",
+        ]  # fmt: skip
+        for control in controls.values():
+            assert control["frame"]["balanced_accuracy"] is not None
+            assert control["video"]["accuracy"] is not None
+            assert control["anomaly"]["auc"] is not None
 
 
 def test_an_experiment_reruns_training_and_evaluation_only(project):
@@ -120,6 +127,34 @@ def test_an_experiment_reruns_training_and_evaluation_only(project):
     assert "index.html" in html
     page = (project.folder / "plots" / "index.html").read_text()
     assert "val_balanced_accuracy" in page
+
+
+def test_an_experiment_with_several_seeds_puts_their_spread_into_the_metrics(project):
+    output = project.run("dvc", "exp", "run", "-S", "train.seeds=[1,2]")
+    assert project.ran(output) == ["train-coop", "evaluate-coop"]
+    assert (project.folder / "data/models/coop/seed_2/coop_best.safetensors").is_file()
+    for split in ("val", "test"):
+        seeds = project.json("metrics/coop.json")[split]["seeds"]
+        assert seeds["n"] == 2
+        assert seeds["frame"]["balanced_accuracy"]["std"] is not None
+    assert "test.seeds.frame.accuracy.mean" in project.run("dvc", "metrics", "diff", "--all")
+
+
+def test_the_way_windows_are_pooled_packs_them_again_and_labels_none(project):
+    output = project.run("dvc", "exp", "run", "-S", "train.temporal_agg=max")
+    assert project.ran(output) == ["pack-windows", "train-coop", "evaluate-coop"]
+
+
+def test_the_few_shot_curve_is_drawn_on_request_and_compared(project):
+    project.run("python", "stages/few_shot.py")
+    tree = project.json("metrics/few_shot.json")["test"]
+    assert list(tree) == ["shots_1", "shots_2", "control"]
+    assert tree["shots_1"]["balanced_accuracy_std"] is None
+    first = (project.folder / "metrics/few_shot.json").read_bytes()
+    project.run("python", "stages/few_shot.py")
+    assert (project.folder / "metrics/few_shot.json").read_bytes() == first
+    assert "test.shots_2.balanced_accuracy" in project.run("dvc", "metrics", "show")
+    assert project.ran(project.run("dvc", "repro")) == []
 
 
 def test_going_back_costs_nothing(project):

@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline_lib.errors import WeightsError
-from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
+from pipeline_lib.trainers.checkpoints import read_checkpoint, require_tensors, write_checkpoint
 
 METADATA = {"class_names": ["normal", "쓰러짐"], "epoch": 3, "val": {"accuracy": None}}
 
@@ -48,3 +48,32 @@ def test_a_file_of_another_program(tmp_path):
     save_file({"ctx": torch.ones(2)}, path)
     with pytest.raises(WeightsError, match="no checkpoint of this pipeline"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("description", "message"), [("{oops", "metadata is damaged"), ("[]", "is no description")]
+)
+def test_a_damaged_description(tmp_path, description, message):
+    path = tmp_path / "x.safetensors"
+    save_file({"ctx": torch.ones(2)}, path, metadata={"clipline": description})
+    with pytest.raises(WeightsError, match=message):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({}, "'ctx' should be any x 4, not missing"),
+        ({"ctx": torch.ones(4)}, "'ctx' should be any x 4, not 4"),
+        ({"ctx": torch.ones(3, 5)}, "'ctx' should be any x 4, not 3 x 5"),
+        ({"ctx": torch.full((3, 4), torch.nan)}, "'ctx' holds NaN"),
+    ],
+)
+def test_tensors_that_cannot_be_used(tmp_path, tensors, message):
+    with pytest.raises(WeightsError, match=message):
+        require_tensors(tmp_path / "x.safetensors", tensors, {"ctx": (None, 4)})
+
+
+def test_tensors_that_fit(tmp_path):
+    tensors = {"ctx": torch.ones(3, 4), "other": torch.ones(1)}
+    require_tensors(tmp_path / "x.safetensors", tensors, {"ctx": (None, 4)})

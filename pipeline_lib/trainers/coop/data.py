@@ -154,6 +154,7 @@ def _source_of(info: StoreInfo) -> dict[str, Any]:
     return {
         "directory": info.backbone,
         "fingerprint": info.fingerprint,
+        "weights_id": info.weights_id,
         "weights_sha256": info.weights_sha256,
         "trained": info.trained,
         "matrix_sha256": info.features_sha256,
@@ -164,7 +165,7 @@ def prompt_names(class_names: Sequence[str], words: Mapping[str, str]) -> tuple[
     """The words of each class: those of ``words``, else its directory with spaces.
 
     Raises:
-        ConfigError: ``words`` names a class that there is not.
+        ConfigError: ``words`` names a class that there is not, or gives one no word.
     """
     words = {nfc(name): text for name, text in words.items()}
     for name in words:
@@ -172,6 +173,11 @@ def prompt_names(class_names: Sequence[str], words: Mapping[str, str]) -> tuple[
             raise ConfigError(
                 f"train.class_names: there is no class {name!r}.",
                 hint=did_you_mean(name, class_names),
+            )
+        if not words[name].replace("_", " ").strip():
+            raise ConfigError(
+                f"train.class_names.{name} is empty; the prompt of that class would hold no word.",
+                hint="Give it words, or remove the line: then the directory's name stands there.",
             )
     return tuple(words.get(name, name.replace("_", " ")) for name in class_names)
 

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.trainers.coop.feature_rows import CHUNK
+from pipeline_lib.trainers.coop.ranking import BinnedRanking
 from pipeline_lib.trainers.coop.samples import Samples
 from pipeline_lib.trainers.resume import Row
 
@@ -33,7 +35,10 @@ def linear_logits(weight: Tensor, scale: float = 1.0, bias: Tensor | None = None
 
 
 def measure(samples: Samples, logits: Logits, class_names: Sequence[str]) -> Row:
-    """The ``val_…`` values of a classifier, and the recall of each class as ``PerClass/<name>``.
+    """The ``val_…`` values of a classifier, and for TensorBoard alone what has a tag as its name.
+
+    The latter are the recall of each class, ``PerClass/<name>``, and ``AUC/val``, the mean area
+    under the ROC curves of each class against the rest.
 
     ``val_video_accuracy`` takes the class of a video's largest mean logit.
 
@@ -41,16 +46,26 @@ def measure(samples: Samples, logits: Logits, class_names: Sequence[str]) -> Row
         samples: What it is measured on.
         logits: Features float64 [n, D] to logits [n, C].
         class_names: The C classes.
+
+    Raises:
+        DataError: A feature is not finite.
     """
     classes = len(class_names)
     loss = 0.0
     confusion = np.zeros((classes, classes), dtype=np.int64)
     of_videos = np.zeros((len(samples.video_labels), classes))
+    ranking = BinnedRanking(classes)
     for start in range(0, len(samples), CHUNK):
         stop = min(start + CHUNK, len(samples))
         output = logits(samples.rows.widened(start, stop)).cpu()
+        if not bool(output.isfinite().all()):
+            raise DataError(
+                "A packed window holds NaN or infinite values: it was changed after packing.",
+                hint="Pack the windows again: `dvc repro pack-windows`.",
+            )
         labels = samples.labels[start:stop]
         loss += F.cross_entropy(output, torch.from_numpy(labels), reduction="sum").item()
+        ranking.add(labels, output.numpy())
         found = output.argmax(dim=1).numpy()
         confusion += np.bincount(labels * classes + found, minlength=classes**2).reshape(
             classes, classes
@@ -67,6 +82,7 @@ def measure(samples: Samples, logits: Logits, class_names: Sequence[str]) -> Row
         "val_accuracy": float(correct.sum() / len(samples)),
         "val_balanced_accuracy": float(np.mean(recall[~np.isnan(recall)])),
         "val_video_accuracy": float(hits.mean()),
+        "AUC/val": ranking.macro_auc(),
         **{
             f"PerClass/{name}": None if np.isnan(value) else float(value)
             for name, value in zip(class_names, recall, strict=True)

@@ -14,7 +14,7 @@ from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.networks.text_prompt import PromptLearner
 from pipeline_lib.networks.text_towers import TextTower, text_tower
 from pipeline_lib.runtime.device import choose_precision
-from pipeline_lib.trainers.checkpoints import read_checkpoint
+from pipeline_lib.trainers.checkpoints import read_checkpoint, require_tensors
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def load_prompts(checkpoint: Path, tower: TextTower) -> LoadedPrompts:
         tower: The text tower it was trained with.
 
     Raises:
-        WeightsError: The file is no CoOp checkpoint, or was trained with other weights.
+        WeightsError: The file is no CoOp checkpoint, is damaged, or was trained with other
+            weights.
     """
     tensors, metadata = read_checkpoint(checkpoint)
     if "ctx" not in tensors or metadata.get("trainer") != "coop":
@@ -88,6 +89,10 @@ def load_prompts(checkpoint: Path, tower: TextTower) -> LoadedPrompts:
             hint=f"Set extract.{metadata['backbone']} to the weights it was trained with, or train "
             "again: `dvc repro`.",
         )
+    shared = (None, tower.width)
+    own = tensors["ctx"].dim() == len(shared) + 1
+    shape = (len(metadata["prompt_names"]), *shared) if own else shared
+    require_tensors(checkpoint, tensors, {"ctx": shape})
     learner = PromptLearner(
         tower,
         metadata["prompt_names"],

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline_lib.config import TrainConfig, as_dict
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.text_prompt import PromptLearner, PromptOptions, initial_context
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.runtime.device import choose_precision, precision_name
@@ -99,8 +100,17 @@ class CoopTask:
         return totals
 
     def validate(self) -> Row:
-        """Loss and metrics on the validation windows."""
-        logits = linear_logits(self.text_features(), self._tower.logit_scale)
+        """Loss and metrics on the validation windows.
+
+        Raises:
+            ConfigError: The last steps of the epoch led to a context that is no number.
+        """
+        text = self.text_features()
+        if not bool(text.isfinite().all()):
+            raise ConfigError(
+                "Training diverged: the prompts' features are not finite.", hint="Lower train.lr."
+            )
+        logits = linear_logits(text, self._tower.logit_scale)
         return measure(self._data.val, logits, self._data.class_names)
 
     def text_features(self) -> Tensor:

@@ -1,5 +1,6 @@
 """CoOp (Zhou et al., IJCV 2022): learned prompts on packed window features, with their controls."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pipeline_lib.config import Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.networks.text_towers import TextTower
-from pipeline_lib.runtime.device import choose_device, set_threads
+from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.directories import replacing_directory
@@ -21,7 +22,7 @@ from pipeline_lib.trainers.coop.data import (
     warn_about,
 )
 from pipeline_lib.trainers.coop.linear_probe import fit_linear_probe
-from pipeline_lib.trainers.coop.presets import recipe
+from pipeline_lib.trainers.coop.presets import Recipe, recipe
 from pipeline_lib.trainers.coop.prompts import load_text_tower
 from pipeline_lib.trainers.coop.runs import (
     LINEAR_PROBE,
@@ -32,6 +33,8 @@ from pipeline_lib.trainers.coop.runs import (
 )
 from pipeline_lib.trainers.loop import history_table
 from pipeline_lib.trainers.resume import Record
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class Places:
 
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train coop``; see :class:`pipeline_lib.trainers.Trainer`."""
+    fix_product_order()
     set_threads(params.runtime.threads)
     device = choose_device(params.runtime.device)
     # No preset's precision depends on the number of windows.
@@ -120,7 +124,7 @@ def _load_all(
     config: TrainConfig, tower: TextTower, places: Places
 ) -> tuple[CoopData, CoopData | None]:
     """The windows of the backbone, and of the untrained one where there is a control."""
-    recipe(config, 1)  # a rate that cannot be is told before anything is read
+    _warn_of_warm_up(recipe(config, 1))  # before anything is read, as is a rate that cannot be
     store = open_store(places.windows / config.backbone)
     require_same_weights(store.info, tower, config)
     data = load_data(config, tower, store)
@@ -130,6 +134,17 @@ def _load_all(
     control = open_store(places.windows / config.control_backbone)
     require_untrained(control.info, config)
     return data, load_data(config, tower, control)
+
+
+def _warn_of_warm_up(chosen: Recipe) -> None:
+    if chosen.warmup_epochs >= chosen.epochs:
+        logger.warning(
+            "train.warmup_epochs = %d and train.epochs = %d: training ends before the rate reaches "
+            "train.lr = %g",
+            chosen.warmup_epochs,
+            chosen.epochs,
+            chosen.lr,
+        )
 
 
 def _publish(finished: Sequence[FinishedRun], probe: Path, places: Places) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.metrics.classification import accuracy, balanced_accuracy, recall
 from pipeline_lib.metrics.logits import affine_logits
 from pipeline_lib.metrics.predictions import Predictions
@@ -32,10 +33,18 @@ def test_values_by_hand():
     assert row["val_balanced_accuracy"] == 0.5
     assert row["val_video_accuracy"] == pytest.approx(1 / 3)
     assert (row["PerClass/a"], row["PerClass/b"], row["PerClass/c"]) == (0.5, 0.5, None)
+    # Ranked for a: 2 of 4 pairs are in order; for b: 2; c is not there.
+    assert row["AUC/val"] == 0.5
     logits = np.array(features)
     chosen = logits[np.arange(4), [0, 0, 1, 1]]
     expected = (np.log(np.exp(logits).sum(axis=1)) - chosen).mean()
     assert row["val_loss"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_feature_that_is_no_number_is_told():
+    samples = make([[1, 0, 0], [np.nan, 0, 0]], [0, 1], [0, 0], [0])
+    with pytest.raises(DataError, match=r"holds NaN(.|\n)*dvc repro pack-windows"):
+        measure(samples, linear_logits(torch.eye(3)), NAMES)
 
 
 def test_videos_without_windows_count_nowhere():

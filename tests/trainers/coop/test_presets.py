@@ -1,3 +1,7 @@
+import re
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 
 from pipeline_lib.config import TrainConfig
@@ -58,3 +62,12 @@ def test_a_warm_up_above_the_rate_it_leads_to():
     with pytest.raises(ConfigError, match=r"warmup_lr = 0\.5 is above train\.lr = 0\.002"):
         recipe(TrainConfig(warmup_lr=0.5), 10)
     assert recipe(TrainConfig(warmup_lr=0.5, warmup_epochs=0), 10).warmup_epochs == 0
+
+
+def test_the_documentation_says_what_the_presets_are():
+    page = (Path(__file__).parents[3] / "docs" / "coop.md").read_text(encoding="utf-8")
+    cells = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE))
+    for name, value in asdict(PRESETS["original"]).items():
+        if name != "accumulate":
+            said = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            assert cells[name] == said, name

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.text_towers import text_tower
 from pipeline_lib.trainers.coop.data import CoopData
 from pipeline_lib.trainers.coop.feature_rows import FeatureRows
@@ -109,12 +110,14 @@ def test_only_the_context_is_trained(csc, trained):
     names = tuple(f"class {i}" for i in range(14))
     wide = replace(data(), class_names=names, prompt_names=names)
     made = CoopTask(settings, recipe(settings, N), text, wide, 1)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    frozen = dict([*model.named_parameters(), *model.named_buffers()])
+    before = {name: value.clone() for name, value in frozen.items()}
+    assert "attn_mask" in frozen
     assert [p.numel() for p in made.learner.parameters() if p.requires_grad] == [trained]
     for epoch in (1, 2, 3):
         made.train_epoch(epoch)
     assert list(made.learner.state_dict()) == ["ctx"]
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in frozen.items())
     assert not any(module.training for module in model.modules())
 
 
@@ -145,3 +148,10 @@ def test_seeds_differ():
 def test_validation_says_how_many_videos_were_recognised():
     row = task().validate()
     assert 0 <= row["val_video_accuracy"] <= 1
+
+
+def test_a_context_that_is_no_number_is_told():
+    made = task()
+    made.load_tensors({"ctx": torch.full_like(made.learner.ctx, torch.nan)})
+    with pytest.raises(ConfigError, match="Training diverged: the prompts' features"):
+        made.validate()

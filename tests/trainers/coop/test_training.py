@@ -13,6 +13,7 @@ from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.networks.text_towers import text_tower
 from pipeline_lib.trainers import TRAINERS
+from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
 from pipeline_lib.trainers.coop.prompts import load_prompts
 from pipeline_lib.trainers.coop.runs import LINEAR_PROBE, RANDOM_INIT, SHUFFLED_LABELS
 from pipeline_lib.trainers.coop.training import train_coop
@@ -104,6 +105,7 @@ def test_a_checkpoint_describes_itself(trained):
     assert metadata["class_names"] == list(CLASSES)
     assert metadata["weights_sha256"] == "small"
     assert metadata["features"]["directory"] == "clip"
+    assert metadata["features"]["weights_id"] == "model"
     assert metadata["epoch"] == record.best_epoch
     assert metadata["config"]["csc"] is True
     assert metadata["val"]["accuracy"] == record.best["val_accuracy"]
@@ -126,7 +128,7 @@ def test_the_curves(trained):
         run.Reload()
     scalars = set(runs[0].Tags()["scalars"])
     expected = ["Loss/train", "Loss/val", "Accuracy/train", "Accuracy/val", "LR"]
-    expected += ["BalancedAccuracy/val", "VideoAccuracy/val"]
+    expected += ["BalancedAccuracy/val", "VideoAccuracy/val", "AUC/val"]
     assert scalars >= {*expected, *(f"PerClass/{c}" for c in CLASSES)}
     curves = [[event.value for event in run.Scalars("Loss/val")] for run in runs]
     assert pytest.approx([row["val_loss"] for row in record.history], rel=1e-6) in curves
@@ -157,6 +159,16 @@ def template(tmp_path_factory):
 def project(template, tmp_path):
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     return places_in(tmp_path)
+
+
+def test_nothing_of_an_earlier_training_stays(project):
+    stale = project.out / "seed_9" / "coop_best.safetensors"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    (project.out / "coop_ep99.safetensors").touch()
+    train_coop(config(epochs=1, save_every=0), tower(), project)
+    assert not stale.exists()
+    assert not (project.out / "coop_ep99.safetensors").exists()
 
 
 def test_fewer_windows_than_one_batch_still_train(project):
@@ -208,6 +220,16 @@ def test_words_for_a_class_that_is_not_there_are_refused(project):
         train_coop(config(class_names={"normale": "x"}), tower(), project)
 
 
+def test_a_class_without_words_is_refused(project):
+    with pytest.raises(ConfigError, match=r"train\.class_names\.fall is empty"):
+        train_coop(config(class_names={"fall": " _ "}), tower(), project)
+
+
+def test_a_warm_up_as_long_as_the_training_is_told(project, caplog):
+    train_coop(config(epochs=2, warmup_epochs=2), tower(), project)
+    assert "train.warmup_epochs = 2 and train.epochs = 2: training ends before" in caplog.text
+
+
 def test_features_of_other_weights_are_refused(project):
     write_store(project.windows.parent, videos(), weights_sha256="other")
     with pytest.raises(WeightsError, match=r"weights other.*tower has small(.|\n)*dvc repro"):
@@ -252,3 +274,12 @@ def test_prompts_are_not_used_with_another_text_tower(trained):
     other = text_tower(small_model(), tokenizer(), weights_sha256="another")
     with pytest.raises(WeightsError, match=r"trained with text tower small, .* is another"):
         load_prompts(places.out / "coop_best.safetensors", other)
+
+
+def test_a_context_of_another_size_is_refused(trained, tmp_path):
+    places, _, _ = trained
+    tensors, metadata = read_checkpoint(places.out / "coop_best.safetensors")
+    own = tensors["ctx"][:2]  # for two of three classes
+    write_checkpoint(tmp_path / "x.safetensors", {"ctx": own}, metadata)
+    with pytest.raises(WeightsError, match=r"'ctx' should be 3 x any x \d+, not 2 x 4 x"):
+        load_prompts(tmp_path / "x.safetensors", tower())
