@@ -11,6 +11,7 @@ A folder ``data/windows/<backbone>/``, made by :mod:`pipeline_lib.datasets.windo
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ VIDEOS = "videos.parquet"
 EVENTS = "events.parquet"
 STORE = "store.json"
 TABLES = (INDEX, VIDEOS, EVENTS)
+_HASHED_BYTES = 1 << 24
 VIDEO_COLUMNS = ("video", "split", "class_name", "rows", "offset", "windows", "sha256")
 
 
@@ -169,15 +171,16 @@ def open_store(path: Path) -> WindowStore:
         path: ``data/windows/<backbone>``.
 
     Raises:
-        DataError: It is missing or of another version, a table is not the one it was made with, or
-            the matrix has another size than the index.
+        DataError: It is missing or of another version, a table or the matrix is not the one it was
+            made with.
     """
     info = _read_info(path)
     for name in TABLES:
         if _sha256(path / name) != info.tables_sha256.get(name):
             raise _damaged(path / name, "is not the table this store was made with")
     store = WindowStore(path, info)
-    _ = store.matrix  # refused now rather than after an hour
+    if _values_sha256(store.matrix) != info.features_sha256:
+        raise _damaged(path / FEATURES, "holds other values than this store was made with")
     return store
 
 
@@ -211,6 +214,15 @@ def _map_matrix(path: Path, info: StoreInfo) -> NDArray[np.float32]:
             path, f"holds {matrix.dtype} {matrix.shape}, the index has float32 {expected}"
         )
     return matrix
+
+
+def _values_sha256(matrix: NDArray[np.float32]) -> str:
+    """Hash of a matrix' values, read once through: gigabytes take seconds."""
+    digest = hashlib.sha256()
+    rows = max(1, _HASHED_BYTES // max(1, matrix[:1].nbytes))
+    for start in range(0, len(matrix), rows):
+        digest.update(np.ascontiguousarray(matrix[start : start + rows]).data)
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:

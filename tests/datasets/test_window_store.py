@@ -288,6 +288,12 @@ def other_size(store):
     np.save(store / "features.npy", np.ones((7, 2), np.float32))
 
 
+def other_value(store):
+    matrix = np.load(store / "features.npy")
+    matrix[1, 0] = np.nan
+    np.save(store / "features.npy", matrix)
+
+
 def relabel(store):
     index = read_windows(store / "index.parquet")
     write_parquet(store / "index.parquet", index.assign(label="c"))
@@ -310,6 +316,7 @@ def edit(**changes):
         (lambda store: (store / "features.npy").unlink(), r"features\.npy: is missing"),
         (cut_short, r"features\.npy: not a whole \.npy file"),
         (other_size, r"features\.npy: holds float32 \(7, 2\), the index has float32 \(3, 2\)"),
+        (other_value, r"features\.npy: holds other values than this store was made with"),
         (relabel, r"index\.parquet: is not the table this store was made with"),
         (lambda store: (store / "events.parquet").unlink(), r"events\.parquet: is missing"),
         (lambda store: (store / "videos.parquet").write_bytes(b"PAR1"), r"videos\.parquet: is not"),

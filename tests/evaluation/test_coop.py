@@ -247,15 +247,6 @@ def test_a_probe_of_another_size_is_refused(project: Path, tmp_path: Path) -> No
         evaluate(project, checkpoint=tmp_path / "coop" / "coop_best.safetensors")
 
 
-def test_windows_that_were_changed_to_nan_are_refused(project: Path, tmp_path: Path) -> None:
-    shutil.copytree(project / "windows", tmp_path / "windows")
-    matrix = np.load(tmp_path / "windows" / "clip" / "features.npy", mmap_mode="r+")
-    matrix[-1] = np.nan
-    matrix.flush()
-    with pytest.raises(DataError, match="clip: a window of test holds NaN"):
-        evaluate(project, windows=tmp_path / "windows" / "clip", splits=("test",))
-
-
 def test_a_zero_shot_prompt_that_is_too_long_is_told_with_its_parameter(project: Path) -> None:
     config = EvaluateConfig(zero_shot_prompt="{} " * 30)
     with pytest.raises(ConfigError, match=r"evaluate\.zero_shot_prompt: Text 'fire fire"):

@@ -63,6 +63,11 @@ def read_foreign(path: Path) -> ForeignPrompts:
     """
     if not path.is_file():
         raise WeightsError(f"No checkpoint {path}.")
+    if path.suffix == ".safetensors":
+        raise WeightsError(
+            f"{path}: a safetensors file; checkpoints of other CoOp programs are torch's own.",
+            hint="One of this pipeline is used as it is: `clipline evaluate coop --checkpoint`.",
+        )
     content = _load(path)
     wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
     tensors = _learner_tensors(path, content if wrapper is None else content[wrapper])

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.errors import DataError
 from pipeline_lib.metrics.classification import accuracy, balanced_accuracy, recall
 from pipeline_lib.metrics.logits import affine_logits
 from pipeline_lib.metrics.predictions import Predictions
@@ -39,12 +38,6 @@ def test_values_by_hand():
     chosen = logits[np.arange(4), [0, 0, 1, 1]]
     expected = (np.log(np.exp(logits).sum(axis=1)) - chosen).mean()
     assert row["val_loss"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_feature_that_is_no_number_is_told():
-    samples = make([[1, 0, 0], [np.nan, 0, 0]], [0, 1], [0, 0], [0])
-    with pytest.raises(DataError, match=r"holds NaN(.|\n)*dvc repro pack-windows"):
-        measure(samples, linear_logits(torch.eye(3)), NAMES)
 
 
 def test_videos_without_windows_count_nowhere():
