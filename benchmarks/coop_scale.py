@@ -120,8 +120,8 @@ def main() -> None:
         tower = text_tower(model, tokenizer, weights_sha256="made", precision=torch.bfloat16)
         del model
         before = private_mb()
-        store = open_store(folder / "windows" / "clip")
-        data = watch("open", lambda: load_data(config, tower, store))
+        packed = folder / "windows" / "clip"
+        data = watch("open", lambda: load_data(config, tower, open_store(packed)))
         chosen = recipe(config, len(data.train))
         task = CoopTask(config, chosen, tower, data, 1)
         watch("epoch", lambda: task.train_epoch(2))

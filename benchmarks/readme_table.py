@@ -15,6 +15,8 @@ def table(results: dict[str, Any]) -> str:
     clip, slowfast = results["clip_extraction"], results["slowfast"]
     reading, memory = results["reading"], results["memory"]
     together, engines = results["one_decode"], results["engines"]
+    coop, scale = results["coop_training"], results["coop_scale"]
+    usual, reached = coop["usual_over"], coop["trainings"]
     machine = clip["machine"]
     gain = [
         engines[name]["torch bf16"]["ms_a_sample"] / engines[name]["openvino bf16"]["ms_a_sample"]
@@ -42,6 +44,17 @@ def table(results: dict[str, Any]) -> str:
          f"{memory['ten_minutes_peak_above_mb']} MB; "
          f"{memory['ten_minutes_peak_above_model_alone_mb']} MB"),
         (f"growth over {memory['many']} videos", f"{memory['growth_over_many_mb']:.0f} MB"),
+        (f"prompt learning, {coop['windows']:,} windows, {coop['classes']} classes, text tower of "
+         "ViT-B/32: an epoch of the usual loop over `original`; in bf16; over `fast`",
+         f"{usual['original']:.0f}x; {usual['original, bf16']:.0f}x; {usual['fast']:.0f}x"),
+        ("balanced accuracy of the usual loop, `original` and `fast` trained to the end (the "
+         "demo's text tower)",
+         ", ".join(f"{100 * reached[name]['balanced_accuracy']:.1f}"
+                   for name in ("usual loop", "original", "fast"))),
+        (f"{scale['windows'] / 1e6:.0f} million windows ({scale['matrix_gb']} GB): packing, an "
+         "epoch of `fast`; private memory above the loaded model",
+         f"{scale['pack']['seconds']:.0f} s, {scale['epoch']['seconds']:.0f} s; "
+         f"{scale['epoch']['private_mb'] - scale['before_mb']} MB"),
     ]  # fmt: skip
     lines = [
         f"Measured on {machine['cores']} cores, {machine['cpu']}, parts of a row in one run "

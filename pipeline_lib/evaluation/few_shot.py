@@ -50,7 +50,7 @@ Values = dict[str, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class FewShotPlaces:
-    """Where the stage reads and writes; the defaults are the pipeline's own."""
+    """Where the command reads and writes; the defaults are the pipeline's own."""
 
     windows: Path = Path("data/windows")
     metrics: Path = Path("metrics/few_shot.json")
@@ -59,7 +59,7 @@ class FewShotPlaces:
 
 
 def few_shot(params: Params, *, scratch: Path, progress: Progress = SILENT) -> str:
-    """The stage ``few-shot-coop``.
+    """The command ``few-shot``.
 
     Args:
         params: ``few_shot``, ``train``, ``evaluate.zero_shot_prompt``, ``extract`` and ``runtime``.
