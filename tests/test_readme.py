@@ -46,7 +46,7 @@ def row(label: str) -> list[float]:
 def test_the_table_of_coop_is_the_committed_one(label, level, metric):
     test = COOP["test"]
     columns = (
-        "zero_shot", "linear_probe", "shuffled_labels", "random_init", "majority", "chance"
+        "zero_shot", "linear_probe", "shuffled", "random_init", "majority", "chance"
     )  # fmt: skip
     controls = [test["control"][name] for name in columns]
     values = [branch[level][metric] for branch in (test, *controls)]

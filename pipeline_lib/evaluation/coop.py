@@ -3,7 +3,7 @@
 All options come from the checkpoint. The controls: uniform guessing (``chance``), always the most
 frequent training class (``majority``), a plain prompt through the same tower on the same features
 (``zero_shot``), logistic regression on the same features without any text (``linear_probe``),
-prompts learned from shuffled labels (``shuffled_labels``), and prompts learned on features of
+prompts learned from shuffled labels (``shuffled``), and prompts learned on features of
 random weights (``random_init``).
 """
 
@@ -30,11 +30,10 @@ from pipeline_lib.evaluation.written import (
 )
 from pipeline_lib.networks.nearest_words import nearest_words
 from pipeline_lib.networks.text_towers import TextTower
-from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.trainers.checkpoints import read_checkpoint
-from pipeline_lib.trainers.coop.prompts import load_text_tower
+from pipeline_lib.trainers.coop.prompts import prepared_tower
 from pipeline_lib.trainers.coop.training import Places
 
 
@@ -84,11 +83,7 @@ def evaluate_coop(params: Params, request: Request, progress: Progress = SILENT)
     checkpoint = request.checkpoint or Places().out / checkpoint_name(params.evaluate)
     _, metadata = read_checkpoint(checkpoint)
     require_metadata(checkpoint, metadata)
-    fix_product_order()
-    set_threads(params.runtime.threads)
-    device = choose_device(params.runtime.device)
-    precision = metadata["recipe"]["precision"]
-    tower = load_text_tower(params.extract, metadata["backbone"], device, precision)
+    tower = prepared_tower(params, metadata["backbone"], metadata["recipe"]["precision"])
     return evaluate_prompts(checkpoint, tower, request, params.evaluate, progress)
 
 

@@ -21,7 +21,6 @@ from pipeline_lib.evaluation.classifiers import zero_shot_text
 from pipeline_lib.evaluation.controls import majority_class
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.pictures.few_shot import draw_few_shot
-from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
@@ -30,16 +29,21 @@ from pipeline_lib.trainers.coop.data import CoopData, load_data, require_same_we
 from pipeline_lib.trainers.coop.linear_probe import fit_linear_probe
 from pipeline_lib.trainers.coop.measuring import Logits, linear_logits, measure
 from pipeline_lib.trainers.coop.presets import recipe
-from pipeline_lib.trainers.coop.prompts import load_text_tower
+from pipeline_lib.trainers.coop.prompts import prepared_tower
 from pipeline_lib.trainers.coop.runs import Run, run_name, train_prompts
 from pipeline_lib.trainers.coop.samples import Samples, samples
 from pipeline_lib.trainers.coop.shots import choose_evenly
 
 SPLIT = "test"
 PROMPTS = "prompts"
-_LEARNED = (PROMPTS, "linear_probe", "shuffled_labels")
+_LEARNED = (PROMPTS, "linear_probe", "shuffled")
 _METRICS = ("balanced_accuracy", "accuracy", "video_accuracy")
-_WORDS = {PROMPTS: "learned prompts", "zero_shot": "zero-shot prompt", "chance": "chance, majority"}
+_WORDS = {
+    PROMPTS: "learned prompts",
+    "shuffled": "shuffled labels",
+    "zero_shot": "zero-shot prompt",
+    "chance": "chance, majority",
+}
 # Epochs of the paper by shots; a fixed number of passes would be too few steps for few windows.
 _EPOCHS = ((1, 50), (4, 100), (16, 200))
 # Nothing is chosen on val but the strength of the linear probe.
@@ -69,11 +73,7 @@ def few_shot(params: Params, *, scratch: Path, progress: Progress = SILENT) -> s
     Returns:
         What was written, for people.
     """
-    fix_product_order()
-    set_threads(params.runtime.threads)
-    device = choose_device(params.runtime.device)
-    precision = recipe(params.train, 1).precision
-    tower = load_text_tower(params.extract, params.train.backbone, device, precision)
+    tower = prepared_tower(params, params.train.backbone, recipe(params.train, 1).precision)
     places = FewShotPlaces(scratch=scratch)
     table = few_shot_curve(params.train, params.few_shot, params.evaluate, tower, places, progress)
     best = table[table["model"] == PROMPTS].iloc[-1]
@@ -168,7 +168,7 @@ def _point(
     learned = {
         PROMPTS: _prompt_logits(config, drawn, tower, seed),
         "linear_probe": linear_logits(probe.weight, bias=probe.bias),
-        "shuffled_labels": _prompt_logits(config, drawn.with_shuffled_labels(seed), tower, seed),
+        "shuffled": _prompt_logits(config, drawn.with_shuffled_labels(seed), tower, seed),
     }
     values = {model: _measured(test, logits, data.class_names) for model, logits in learned.items()}
     write_json(kept, values)

@@ -33,7 +33,7 @@ from pipeline_lib.trainers.coop.runs import LINEAR_PROBE, RANDOM_INIT, SHUFFLED_
 logger = logging.getLogger(__name__)
 
 CONTROLS = (
-    "chance", "majority", "zero_shot", "linear_probe", "shuffled_labels", "random_init",
+    "chance", "majority", "zero_shot", "linear_probe", "shuffled", "random_init",
 )  # fmt: skip
 _NEEDED = (
     "temporal_agg", "unit_duration", "normal_class", "features", "class_names", "prompt_names",
@@ -165,7 +165,7 @@ def _trained_controls(
         yield "linear_probe", probe
     shuffled = folder / SHUFFLED_LABELS / name
     if shuffled.is_file():
-        yield "shuffled_labels", _beside(shuffled, tower, store, model)
+        yield "shuffled", _beside(shuffled, tower, store, model)
     untrained = folder / RANDOM_INIT / name
     if untrained.is_file():
         sibling = store.path.parent / read_checkpoint(untrained)[1]["features"]["directory"]

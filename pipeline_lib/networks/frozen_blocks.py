@@ -47,7 +47,7 @@ class _Block:
 
 
 class FrozenBlocks:
-    """Pre-norm attention blocks whose matrices are multiplied in ``dtype``, all else in fp32.
+    """Pre-norm attention blocks: products, attention and activation in ``dtype``, sums in fp32.
 
     Args:
         blocks: open_clip's ``ResidualAttentionBlock``, frozen.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_lib.config import DataConfig, EvaluateConfig, ExtractConfig, Params, TrainConfig
+from pipeline_lib.config import DataConfig, EvaluateConfig, Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.evaluation import EVALUATORS, Outputs, Request
@@ -26,7 +26,7 @@ from tests.evaluation.project import (
 )
 from tests.evaluation.word_tower import WordTower
 
-CONTROLS = ["chance", "majority", "zero_shot", "linear_probe", "shuffled_labels", "random_init"]
+CONTROLS = ["chance", "majority", "zero_shot", "linear_probe", "shuffled", "random_init"]
 
 
 def test_metrics_have_their_names_and_controls_in_a_fixed_order(
@@ -60,7 +60,7 @@ def test_controls_are_what_they_claim(project: Path, evaluation: CoopEvaluation)
     assert control["linear_probe"]["frame"]["balanced_accuracy"] > 0.9
     shuffled = project / "coop" / "control_shuffled_labels" / "coop_best.safetensors"
     alone = evaluate(project, checkpoint=shuffled, splits=("test",)).metrics["test"]
-    assert control["shuffled_labels"]["frame"] == {
+    assert control["shuffled"]["frame"] == {
         name: value for name, value in alone["frame"].items() if name != "n"
     }
     assert control["random_init"]["frame"]["balanced_accuracy"] < 0.5
@@ -345,11 +345,11 @@ def test_the_text_tower_runs_in_the_precision_it_was_trained_with(
     write_checkpoint(tmp_path / "coop_best.safetensors", tensors, metadata)
     asked = []
 
-    def load(extract: ExtractConfig, backbone: str, device: object, precision: str) -> WordTower:
+    def prepared(params: Params, backbone: str, precision: str) -> WordTower:
         asked.append((backbone, precision))
         return TOWER
 
-    monkeypatch.setattr("pipeline_lib.evaluation.coop.load_text_tower", load)
+    monkeypatch.setattr("pipeline_lib.evaluation.coop.prepared_tower", prepared)
     params = Params(data=DataConfig(root="videos"))
     request = Request(
         checkpoint=tmp_path / "coop_best.safetensors",

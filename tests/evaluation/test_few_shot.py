@@ -18,7 +18,7 @@ from tests.evaluation.word_tower import WordTower
 CONFIG = TrainConfig(n_ctx=2, epochs=3, lr=0.05)
 POINTS = FewShotConfig(shots=(1, 4), seeds=(1, 2))
 METRICS = ("balanced_accuracy", "accuracy", "video_accuracy")
-LEARNED = ("prompts", "linear_probe", "shuffled_labels")
+LEARNED = ("prompts", "linear_probe", "shuffled")
 
 
 def places(project: Path, out: Path) -> FewShotPlaces:
@@ -90,7 +90,7 @@ def test_the_metrics_stand_beside_their_controls(drawn: tuple[Path, pd.DataFrame
     tree = tree_of(out)
     controls = tree["control"]
     assert set(controls) == {
-        "linear_probe", "shuffled_labels", "zero_shot", "majority", "chance",
+        "linear_probe", "shuffled", "zero_shot", "majority", "chance",
     }  # fmt: skip
     for name in controls:
         assert list(controls[name]) == ["shots_1", "shots_4"]

@@ -9,11 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline_lib.backbones.loading import load_section
-from pipeline_lib.config import ExtractConfig
+from pipeline_lib.config import ExtractConfig, Params
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.networks.text_prompt import PromptLearner
 from pipeline_lib.networks.text_towers import TextTower, text_tower
-from pipeline_lib.runtime.device import choose_precision
+from pipeline_lib.runtime.device import (
+    choose_device,
+    choose_precision,
+    fix_product_order,
+    set_threads,
+)
 from pipeline_lib.trainers.checkpoints import read_checkpoint, require_tensors
 
 
@@ -25,15 +30,31 @@ class LoadedPrompts:
         class_names: Their directories, in index order.
         text_features: Normalised, fp32 [C, D], on the tower's device.
         metadata: The checkpoint's description: ``class_names``, ``prompt_names``, ``n_ctx``,
-            ``config`` (the whole ``train`` section), ``backbone`` and ``weights_sha256`` (of the
-            text tower), ``features`` (of the image features: ``directory``, ``fingerprint``,
-            ``weights_sha256``, ``trained``), ``epoch`` and ``val`` (``loss``, ``accuracy``,
-            ``balanced_accuracy`` of that epoch).
+            ``config`` (the whole ``train`` section), ``recipe`` (what the preset made of it),
+            ``seed``, ``backbone`` and ``weights_sha256`` (of the text tower), ``features`` (of
+            the image features: ``directory``, ``fingerprint``, ``weights_sha256``, ``trained``),
+            ``temporal_agg``, ``unit_duration`` and ``normal_class`` (of the windows),
+            ``train_windows_per_class``, ``epoch`` and ``val`` (``loss``, ``accuracy``,
+            ``balanced_accuracy``, ``video_accuracy`` of that epoch).
     """
 
     class_names: tuple[str, ...]
     text_features: Tensor
     metadata: dict[str, Any]
+
+
+def prepared_tower(params: Params, backbone: str, precision: str) -> TextTower:
+    """The text tower of ``backbone``, with this process set up as ``runtime`` says.
+
+    Args:
+        params: ``extract`` and ``runtime`` are used.
+        backbone: As for :func:`load_text_tower`, which also says what is raised.
+        precision: Likewise.
+    """
+    fix_product_order()
+    set_threads(params.runtime.threads)
+    device = choose_device(params.runtime.device)
+    return load_text_tower(params.extract, backbone, device, precision)
 
 
 def load_text_tower(

@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeline_lib.config import Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.networks.text_towers import TextTower
-from pipeline_lib.runtime.device import choose_device, fix_product_order, set_threads
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.directories import replacing_directory
@@ -23,7 +22,7 @@ from pipeline_lib.trainers.coop.data import (
 )
 from pipeline_lib.trainers.coop.linear_probe import fit_linear_probe
 from pipeline_lib.trainers.coop.presets import Recipe, recipe
-from pipeline_lib.trainers.coop.prompts import load_text_tower
+from pipeline_lib.trainers.coop.prompts import prepared_tower
 from pipeline_lib.trainers.coop.runs import (
     LINEAR_PROBE,
     FinishedRun,
@@ -59,12 +58,8 @@ class Places:
 
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train coop``; see :class:`pipeline_lib.trainers.Trainer`."""
-    fix_product_order()
-    set_threads(params.runtime.threads)
-    device = choose_device(params.runtime.device)
     # No preset's precision depends on the number of windows.
-    precision = recipe(params.train, 1).precision
-    tower = load_text_tower(params.extract, params.train.backbone, device, precision)
+    tower = prepared_tower(params, params.train.backbone, recipe(params.train, 1).precision)
     places = Places(scratch=scratch)
     record = train_coop(params.train, tower, places, progress)
     best = record.best
