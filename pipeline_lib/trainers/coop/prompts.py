@@ -21,6 +21,10 @@ from pipeline_lib.runtime.device import (
 )
 from pipeline_lib.trainers.checkpoints import read_checkpoint, require_tensors
 
+# The products of so narrow a tower are done before a second thread has woken up; on a busy machine
+# waiting for it at each of them makes training ten times slower. Results do not depend on it.
+_ONE_THREAD = 128
+
 
 @dataclass(frozen=True)
 class LoadedPrompts:
@@ -54,7 +58,10 @@ def prepared_tower(params: Params, backbone: str, precision: str) -> TextTower:
     fix_product_order()
     set_threads(params.runtime.threads)
     device = choose_device(params.runtime.device)
-    return load_text_tower(params.extract, backbone, device, precision)
+    tower = load_text_tower(params.extract, backbone, device, precision)
+    if not params.runtime.threads and tower.width <= _ONE_THREAD:
+        set_threads(1)
+    return tower
 
 
 def load_text_tower(
