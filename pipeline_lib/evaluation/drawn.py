@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline_lib.datasets.layout import spread_over_classes
 from pipeline_lib.evaluation.lineup import Lineup
 from pipeline_lib.evaluation.scoring import LEVELS, probability
 from pipeline_lib.evaluation.split import MODEL, WITH_CURVES, EvaluatedSplit
@@ -67,20 +68,6 @@ def draw_plots(
     )
 
 
-def spread_over_classes(classes: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` indices, in turns from each class, in ascending order.
-
-    Args:
-        classes: Class of each sample, int [n].
-        most: How many.
-    """
-    turn = np.zeros(len(classes), dtype=np.int64)
-    for index in np.unique(classes):
-        of_class = np.flatnonzero(classes == index)
-        turn[of_class] = np.arange(len(of_class))
-    return np.sort(np.lexsort((classes, turn))[:most])
-
-
 def _draw_confusion(
     folder: Path, split: EvaluatedSplit, level: str, samples: str, measured: Mapping[str, Any]
 ) -> None:
@@ -124,18 +111,19 @@ def _draw_curves(folder: Path, split: EvaluatedSplit) -> None:
 
 def _draw_timelines(folder: Path, split: EvaluatedSplit, most: int) -> None:
     windows, scores = split.windows, split.scores
-    chosen = spread_over_classes(windows.video_labels, most)
+    chosen = spread_over_classes(windows.videos, most)
+    place = {video: index for index, video in enumerate(windows.videos)}
     log_odds = split.thresholds.get(MODEL)
     threshold = None if log_odds is None else float(probability(np.array(log_odds)))
     sheet = ProbabilitySheet(windows.class_names, windows.normal, threshold)
     starts, ends = (windows.table[name].to_numpy(dtype=float) for name in ("start_s", "end_s"))
     voted = scores.pooling == "vote"
     with replacing_directory(folder) as made:
-        for index in chosen.tolist():
+        for video in chosen:
+            index = place[video]
             # Windows that end before the video starts have no place on its time axis.
             at = np.flatnonzero((windows.video_of_window == index) & (ends > 0))
             predicted = int(scores.video.predicted[index])
-            video = windows.videos[index]
             timeline = ProbabilityTimeline(
                 title=video,
                 seconds=float(windows.offset_s + windows.video_rows[index] * windows.every_s),

@@ -9,7 +9,6 @@ from pipeline_lib.config import EvaluateConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.evaluation import Outputs
 from pipeline_lib.evaluation.coop import CoopEvaluation
-from pipeline_lib.evaluation.drawn import spread_over_classes
 from pipeline_lib.metrics.anomaly import ranking
 from pipeline_lib.storage.tables import read_parquet
 from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
@@ -40,7 +39,7 @@ def test_files_are_the_same_bytes_again(project: Path, written: Path, tmp_path: 
         "plots/recall_per_class.csv",
         "plots/roc.csv",
         "plots/timelines/test__fire__v0.png",
-        "plots/timelines/test__fire__v1.png",
+        "plots/timelines/test__fire__v2.png",
         "plots/timelines/test__normal__v0.png",
         "plots/timelines/test__road_fall__v0.png",
         "second_scores.parquet",
@@ -164,11 +163,3 @@ def test_plots_show_the_last_split_that_has_windows(project: Path, tmp_path: Pat
     evaluate(project, windows=store, config=config).write(Outputs.under(tmp_path, "coop"))
     assert len(pd.read_csv(tmp_path / "plots" / "confusion_video.csv")) == 6
     assert list((tmp_path / "plots" / "timelines").iterdir()) == []
-
-
-def test_pictures_are_spread_over_classes() -> None:
-    classes = np.array([0, 0, 0, 0, 1, 2, 2])
-    assert spread_over_classes(classes, 4).tolist() == [0, 1, 4, 5]
-    assert spread_over_classes(classes, 5).tolist() == [0, 1, 4, 5, 6]
-    assert spread_over_classes(classes, 100).tolist() == list(range(7))
-    assert spread_over_classes(classes, 0).tolist() == []
