@@ -1,6 +1,7 @@
 """Folders of good and bad videos, runs over them, and what a run left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -117,6 +118,8 @@ def start_cli(*arguments: object, cwd: Path, **environment: str) -> subprocess.P
     return subprocess.Popen(
         [sys.executable, "-c", "from stages.cli import main; main()", *map(str, arguments)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # Ctrl-C is ignored by a test run in the background, and would be by its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={
             "PYTHONPATH": str(ROOT), **os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1",
             **environment,
