@@ -134,6 +134,15 @@ class WindowStore:
         """Annotated events, merged and sorted: ``video``, ``start_s``, ``end_s``."""
         return read_parquet(self.path / EVENTS, EVENT_COLUMNS)
 
+    def features(self, split: str) -> NDArray[np.float32]:
+        """The features of one split's windows, float32 [n, D]: a part of the memory map."""
+        return self.matrix[self._span(split)]
+
+    def _span(self, split: str) -> slice:
+        """Where a split's windows stand in the matrix and in the index."""
+        first = sum(self.info.windows[name] for name in SPLITS[: SPLITS.index(split)])
+        return slice(first, first + self.info.windows[split])
+
     def split(self, name: str, class_names: Sequence[str]) -> WindowFeatures:
         """The windows of one split.
 
@@ -144,19 +153,17 @@ class WindowStore:
         Raises:
             DataError: The split has no window, or a label is no class of the model.
         """
-        first = sum(self.info.windows[split] for split in SPLITS[: SPLITS.index(name)])
-        count = self.info.windows[name]
-        if not count:
+        if not self.info.windows[name]:
             raise DataError(
                 f"No window of the {name} split was kept.",
                 hint=f"Put videos under <data.root>/videos/{name}/<class>/; the reasons of dropped "
                 "windows stand in data/index/windows.parquet.",
             )
-        table = self.index.iloc[first : first + count].reset_index(drop=True)
+        table = self.index.iloc[self._span(name)].reset_index(drop=True)
         videos = table["video"].cat
         video_of_window, order = pd.factorize(videos.codes.to_numpy())
         return WindowFeatures(
-            features=self.matrix[first : first + count],
+            features=self.features(name),
             labels=_labels(table["label"], class_names, name),
             video_of_window=video_of_window.astype(np.int64, copy=False),
             video_ids=tuple(videos.categories[order]),

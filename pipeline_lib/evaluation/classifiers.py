@@ -34,12 +34,9 @@ class Classifier:
     bias: np.ndarray
     store: WindowStore
 
-    def logits(self, split: str, class_names: tuple[str, ...]) -> np.ndarray:
+    def logits(self, split: str) -> np.ndarray:
         """Logits of the n windows of a split, float64 [n, C]; features are read in pieces."""
-        if not self.store.info.windows[split]:
-            return np.zeros((0, len(self.weights)))
-        features = self.store.split(split, class_names).features
-        return affine_logits(features, self.weights, self.bias)
+        return affine_logits(self.store.features(split), self.weights, self.bias)
 
 
 def text_classifier(text_features: np.ndarray, scale: float, store: WindowStore) -> Classifier:

@@ -59,7 +59,7 @@ def draw_plots(
     name = split.windows.split
     draw_prompt_map(
         folder / "prompt_map.png",
-        lineup.store.split(name, lineup.prompts.class_names).features,
+        lineup.store.features(name),
         split.windows.labels,
         lineup.text_features,
         lineup.zero_shot_text,

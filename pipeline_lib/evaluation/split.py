@@ -82,7 +82,7 @@ def evaluate_split(
     seconds = split_seconds(windows)
 
     def scores_of(classifier: Classifier) -> Scores:
-        return score(windows, classifier.logits(split, names), pooling)
+        return score(windows, classifier.logits(split), pooling)
 
     own = scores_of(lineup.model)
     chosen, curves = dict(thresholds), {}

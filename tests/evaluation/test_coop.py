@@ -86,7 +86,7 @@ def test_results_do_not_depend_on_the_batch_nor_on_cached_text_features(
         size: affine_logits(features, weights, np.zeros(len(CLASSES)), size)
         for size in (1, 32, 4096)
     }
-    own = evaluation.lineup.model.logits("test", CLASSES)
+    own = evaluation.lineup.model.logits("test")
     for logits in found.values():
         assert logits == pytest.approx(own, abs=1e-9)
         predicted = evaluation.splits["test"].scores.frame.predicted

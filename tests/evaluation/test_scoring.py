@@ -107,7 +107,7 @@ def test_without_a_normal_class_anomalies_are_not_searched(folder: Path) -> None
 def test_always_one_class_reaches_its_share_and_no_more(folder: Path) -> None:
     windows, seconds = of_split(folder)
     store = store_of(folder, TABLE, EVENTS, ROWS)
-    logits = constant_classifier(NORMAL, 3, store).logits("test", NAMES)
+    logits = constant_classifier(NORMAL, 3, store).logits("test")
     tree = measure_split(windows, score(windows, logits, "vote"), seconds, None)
     assert tree["frame"]["accuracy"] == pytest.approx(3 / 4)
     assert tree["frame"]["balanced_accuracy"] == pytest.approx(1 / 2)

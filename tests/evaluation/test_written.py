@@ -107,7 +107,7 @@ def test_exported_text_features_name_the_windows_without_a_text_tower(
     assert np.linalg.norm(text, axis=1) == pytest.approx(1, abs=1e-6)
     features = open_store(project / "windows" / "clip").split("test", CLASSES).features
     logits = scale * features @ text.T
-    own = evaluation.lineup.model.logits("test", CLASSES)
+    own = evaluation.lineup.model.logits("test")
     assert np.abs(logits - own).max() <= 1e-4
     table = read_parquet(written / "window_predictions.parquet", ("split", "predicted"))
     predicted = table.loc[table["split"] == "test", "predicted"]
@@ -119,7 +119,7 @@ def test_a_videos_mean_logit_is_that_of_its_mean_normalised_feature(
 ) -> None:
     windows = open_store(project / "windows" / "clip").split("test", CLASSES)
     text = evaluation.lineup.text_features
-    own = evaluation.lineup.model.logits("test", CLASSES)
+    own = evaluation.lineup.model.logits("test")
     for video in range(len(windows.video_ids)):
         of_video = windows.video_of_window == video
         mean_feature = windows.features[of_video].mean(axis=0)
