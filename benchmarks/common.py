@@ -52,28 +52,6 @@ def _cpu_s() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-class PeakMemory:
-    """The most resident memory that this process and its children held together, in MB."""
-
-    def __init__(self, interval_s: float = 0.05) -> None:
-        self.peak_mb = 0.0
-        self._interval_s = interval_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "PeakMemory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            self.peak_mb = max(self.peak_mb, resident_mb())
-
-
 def resident_mb() -> float:
     """Resident memory of this process and its children, shared pages counted once, in MB."""
     family = [Path("/proc/self")]
@@ -88,6 +66,34 @@ def _proportional_kb(process: Path) -> int:
     except OSError:
         return 0  # it has just ended
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+class PeakMemory:
+    """The most memory that was held, in MB.
+
+    Args:
+        memory: What is watched, in MB.
+        interval_s: Time between two looks.
+    """
+
+    def __init__(self, memory: Callable[[], float] = resident_mb, interval_s: float = 0.05) -> None:
+        self.peak_mb = memory()
+        self._memory = memory
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self.peak_mb = max(self.peak_mb, self._memory())
 
 
 def write_video(

@@ -5,8 +5,6 @@ takes them back when it needs them.
 """
 
 import tempfile
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from benchmarks.common import options, report
+from benchmarks.common import PeakMemory, measure, options, report
 from benchmarks.usual_coop import CLASSES
 from pipeline_lib.config import TrainConfig
 from pipeline_lib.datasets.index_tables import event_table
@@ -47,22 +45,14 @@ class Watch:
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
         """Do and measure ``work``."""
-        peak = [private_mb()]
-        done = threading.Event()
-
-        def look() -> None:
-            while not done.wait(0.05):
-                peak[0] = max(peak[0], private_mb())
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        start = time.perf_counter()
-        result = work()
-        seconds = time.perf_counter() - start
-        done.set()
-        thread.join()
-        self.figures[name] = {"seconds": round(seconds, 1), "private_mb": round(peak[0])}
-        return result
+        results: list[T] = []
+        with PeakMemory(private_mb) as memory:
+            cost = measure(lambda: results.append(work()))
+        self.figures[name] = {
+            "seconds": round(cost.wall_s, 1),
+            "private_mb": round(memory.peak_mb),
+        }
+        return results[0]
 
 
 def private_mb() -> float:
