@@ -1,6 +1,10 @@
 """CLIP image towers, as open_clip models (https://github.com/mlfoundations/open_clip)."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline_lib.backbones.base import Backbone, Placement
 from pipeline_lib.backbones.open_clip_weights import LoadedClip, load_open_clip
@@ -33,6 +37,17 @@ class ClipBackbone(Backbone):
         """Image features [B, D] of pixels [B, 3, H, W]."""
         features: torch.Tensor = self.model.encode_image(pixels, normalize=False)
         return features
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts, in fp32; like images they are projected and not normalised.
+
+        Returns:
+            float32 [n, D].
+        """
+        with torch.inference_mode():
+            features = self.model.encode_text(self.tokenizer(list(texts)).to(self.device))
+            rows: NDArray[np.float32] = features.float().cpu().numpy()
+        return rows
 
 
 def load_clip(config: ClipConfig, placement: Placement) -> ClipBackbone:

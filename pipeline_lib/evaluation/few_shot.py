@@ -73,9 +73,9 @@ def few_shot(params: Params, *, scratch: Path, progress: Progress = SILENT) -> s
     Returns:
         What was written, for people.
     """
-    tower = prepared_tower(params, params.train.backbone, recipe(params.train, 1).precision)
+    tower = prepared_tower(params, params.train.backbone, recipe(params.train.coop, 1).precision)
     places = FewShotPlaces(scratch=scratch)
-    table = few_shot_curve(params.train, params.few_shot, params.evaluate, tower, places, progress)
+    table = few_shot_curve(params.train.coop, params.few_shot, params.evaluate, tower, places, progress)
     best = table[table["model"] == PROMPTS].iloc[-1]
     return (
         f"wrote {places.metrics} and {places.plots}/: {best['shots']} windows a class, "

@@ -59,9 +59,9 @@ class Places:
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train coop``; see :class:`pipeline_lib.trainers.Trainer`."""
     # No preset's precision depends on the number of windows.
-    tower = prepared_tower(params, params.train.backbone, recipe(params.train, 1).precision)
+    tower = prepared_tower(params, params.train.backbone, recipe(params.train.coop, 1).precision)
     places = Places(scratch=scratch)
-    record = train_coop(params.train, tower, places, progress)
+    record = train_coop(params.train.coop, tower, places, progress)
     best = record.best
     return (
         f"wrote {places.out}: best epoch {record.best_epoch} of {record.epoch}, val balanced "

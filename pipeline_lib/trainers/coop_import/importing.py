@@ -74,7 +74,7 @@ def import_prompts(path: Path, params: Params, options: ImportOptions) -> str:
         DataError: The classes are not those of the checkpoint, or ``out`` holds a training.
         WeightsError: The file cannot be used, or is of another text tower.
     """
-    config = override(params.train, {"class_token_position": options.class_token_position})
+    config = override(params.train.coop, {"class_token_position": options.class_token_position})
     if (options.out / _TRAINING).exists():
         raise DataError(
             f"{options.out} holds a training; its controls are not those of imported prompts.",

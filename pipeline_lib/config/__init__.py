@@ -1,0 +1,66 @@
+"""What ``params.yaml`` may say: one frozen dataclass a section, checked before any work starts."""
+
+from dataclasses import field
+
+from pydantic.dataclasses import dataclass
+
+from pipeline_lib.config.data import DataConfig, DemoClipConfig, DemoDataConfig, VideosPerClass
+from pipeline_lib.config.evaluate import (
+    EvaluateConfig,
+    EvaluatePosNegConfig,
+    FewShotConfig,
+    SimMConfig,
+)
+from pipeline_lib.config.extract import (
+    ClipConfig,
+    DinoV2Config,
+    ExtractConfig,
+    MineConfig,
+    MobileClipConfig,
+    SlowFastConfig,
+)
+from pipeline_lib.config.runtime import RuntimeConfig
+from pipeline_lib.config.sections import STRICT, Decoder, FrameSegments, Precision, as_dict
+from pipeline_lib.config.train import PosNegConfig, TrainConfig, TrainSection, WindowConfig
+
+__all__ = [
+    "ClipConfig",
+    "DataConfig",
+    "Decoder",
+    "DemoClipConfig",
+    "DemoDataConfig",
+    "DinoV2Config",
+    "EvaluateConfig",
+    "EvaluatePosNegConfig",
+    "ExtractConfig",
+    "FewShotConfig",
+    "FrameSegments",
+    "MineConfig",
+    "MobileClipConfig",
+    "Params",
+    "PosNegConfig",
+    "Precision",
+    "RuntimeConfig",
+    "SimMConfig",
+    "SlowFastConfig",
+    "TrainConfig",
+    "TrainSection",
+    "VideosPerClass",
+    "WindowConfig",
+    "as_dict",
+]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Params:
+    """All of ``params.yaml``."""
+
+    data: DataConfig
+    demo_data: DemoDataConfig = field(default_factory=DemoDataConfig)
+    demo_clip: DemoClipConfig = field(default_factory=DemoClipConfig)
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    mine: MineConfig = field(default_factory=MineConfig)
+    train: TrainSection = field(default_factory=TrainSection)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    few_shot: FewShotConfig = field(default_factory=FewShotConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
