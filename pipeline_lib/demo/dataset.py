@@ -3,23 +3,19 @@
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pipeline_lib.config import DemoDataConfig
 from pipeline_lib.demo.encoding import write_mp4
 from pipeline_lib.demo.filming import Film
-from pipeline_lib.demo.scenes import Appearance, Scene, plan
+from pipeline_lib.demo.questions import minutes, questions_about
+from pipeline_lib.demo.scenes import Scene, plan
 from pipeline_lib.demo.vocabulary import MOTIONS
 from pipeline_lib.errors import DataError
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.tables import write_csv
-
-_CHOICES = 4
-# Support frames keep this far from the edges of their event.
-_EDGE_S = 0.2
 
 
 def write_demo_data(root: Path, config: DemoDataConfig, progress: Progress = SILENT) -> list[Scene]:
@@ -52,7 +48,9 @@ def write_demo_data(root: Path, config: DemoDataConfig, progress: Progress = SIL
         of_class = [scene for scene in scenes if scene.class_name == class_name]
         table = _annotations(of_class, config.seed)
         write_csv(root / "annotations" / f"{class_name}_timestamp.csv", table)
-    write_json(root / "qa.json", {"data": [_question(s, config.seed) for s in scenes if s.events]})
+    write_json(
+        root / "qa.json", {"data": [q for s in scenes for q in questions_about(s, config.seed)]}
+    )
     write_json(root / "captions.json", {"data": [c for s in scenes for c in _captions(s)]})
     return scenes
 
@@ -73,7 +71,7 @@ def _annotations(scenes: list[Scene], seed: int) -> pd.DataFrame:
     for scene in scenes:
         rng = numpy_stream(seed, "demo annotations", scene.stem)
         name = scene.stem + (".mp4" if rng.random() < 0.5 else "")
-        write = (_seconds, _minutes)[rng.integers(2)]
+        write = (_seconds, minutes)[rng.integers(2)]
         rows += [(name, write(event.start_s), write(event.end_s)) for event in scene.events]
     return pd.DataFrame(rows, columns=["file_name", "start_time", "end_time"])
 
@@ -81,43 +79,6 @@ def _annotations(scenes: list[Scene], seed: int) -> pd.DataFrame:
 def _seconds(time: Fraction) -> str:
     """``7.25``."""
     return f"{float(time):.2f}"
-
-
-def _minutes(time: Fraction) -> str:
-    """``0:07.25``."""
-    return f"{int(time // 60)}:{float(time % 60):05.2f}"
-
-
-def _question(scene: Scene, seed: int) -> dict[str, object]:
-    """One question about a video with events; the times it is about are the support frames."""
-    rng = numpy_stream(seed, "demo question", scene.stem)
-    about = scene.events[rng.integers(len(scene.events))]
-    choices = [_span(about.start_s, about.end_s)]
-    while len(choices) < _CHOICES:
-        start, end = sorted(rng.uniform(0, float(scene.duration_s), 2))
-        wrong = _span(Fraction(start), Fraction(end))
-        if end - start > 1 and wrong not in choices:
-            choices.append(wrong)
-    return {
-        "id": f"{scene.stem}_q",
-        "question": f"When is the {about.kind.words} visible?",
-        "choices": [choices[k] for k in rng.permutation(_CHOICES)],
-        "video_path": scene.video_path,
-        "support_frames": _support_frames(rng, scene.events),
-    }
-
-
-def _support_frames(rng: np.random.Generator, events: tuple[Appearance, ...]) -> list[float]:
-    """One to three moments, each well inside an event."""
-    times = []
-    for _ in range(rng.integers(1, 4)):
-        event = events[rng.integers(len(events))]
-        times.append(rng.uniform(float(event.start_s) + _EDGE_S, float(event.end_s) - _EDGE_S))
-    return sorted(round(time, 2) for time in times)
-
-
-def _span(start: Fraction, end: Fraction) -> str:
-    return f"from {_minutes(start)} to {_minutes(end)}"
 
 
 def _captions(scene: Scene) -> list[dict[str, object]]:

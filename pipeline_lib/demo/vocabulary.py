@@ -65,19 +65,20 @@ EVENT_CLASSES: dict[str, Kind] = {
 CLASSES: tuple[str, ...] = tuple(sorted([*EVENT_CLASSES, NORMAL_CLASS]))
 
 # Objects that appear now and then and belong to no class, though they share a colour or a shape
-# with one.
-DISTRACTORS: tuple[Kind, ...] = (
-    Kind("red", "square"),
-    Kind("red", "star"),
-    Kind("yellow", "circle"),
-    Kind("yellow", "star"),
-    Kind("green", "heart"),
-    Kind("green", "triangle"),
-    Kind("blue", "ring"),
-    Kind("blue", "triangle"),
-    Kind("purple", "cross"),
-    Kind("orange", "circle"),
-)
+# with one; and the word people have for each.
+VISITORS: dict[Kind, str] = {
+    Kind("red", "square"): "parcel",
+    Kind("red", "star"): "firework",
+    Kind("yellow", "circle"): "balloon",
+    Kind("yellow", "star"): "firework",
+    Kind("green", "heart"): "leaf",
+    Kind("green", "triangle"): "kite",
+    Kind("blue", "ring"): "bubble",
+    Kind("blue", "triangle"): "kite",
+    Kind("purple", "cross"): "flower",
+    Kind("orange", "circle"): "balloon",
+}
+DISTRACTORS: tuple[Kind, ...] = tuple(VISITORS)
 
 
 def class_words(directory: str) -> str:

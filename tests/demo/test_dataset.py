@@ -15,7 +15,14 @@ from pipeline_lib.demo.dataset import write_demo_data
 from pipeline_lib.demo.encoding import write_mp4
 from pipeline_lib.demo.filming import Film
 from pipeline_lib.demo.scenes import plan
-from pipeline_lib.demo.vocabulary import CLASSES, EVENT_CLASSES
+from pipeline_lib.demo.vocabulary import (
+    CLASSES,
+    COLOURS,
+    EVENT_CLASSES,
+    SHAPES,
+    VISITORS,
+    class_words,
+)
 from pipeline_lib.errors import DataError
 from pipeline_lib.video.probe import timestamps
 
@@ -125,18 +132,31 @@ def test_annotations_write_times_in_several_ways(written):
     assert {name.endswith(".mp4") for name, _, _ in rows} == {True, False}
 
 
-def test_questions_point_into_events(written):
+def test_questions_point_at_what_they_ask_for(written):
     root, scenes = written
     by_path = {scene.video_path: scene for scene in scenes}
-    questions = read_questions(root / "qa.json")
-    assert len(questions) == sum(bool(scene.events) for scene in scenes)
+    questions = read_questions(root / "qa.json").questions
+    words = [{VISITORS[visit.kind] for visit in scene.distractors} for scene in scenes]
+    asked = sum(bool(scene.events) for scene in scenes) + sum(map(len, words))
+    assert len(questions) == asked
     for question in questions:
         scene = by_path[question.video_path]
-        assert EVENT_CLASSES[scene.class_name].words in question.question
+        about = question.id.removeprefix(f"{scene.stem}_")
+        seen = scene.events if about == "event" else [
+            visit for visit in scene.distractors if VISITORS[visit.kind] == about
+        ]  # fmt: skip
+        words_of_it = class_words(scene.class_name) if about == "event" else about
+        assert f"the {words_of_it} " in question.question.replace("?", " ")
         assert len(set(question.choices)) == 4
         assert 1 <= len(question.support_frames) <= 3
         for time in question.support_frames:
-            assert any(event.visible(Fraction(time)) for event in scene.events)
+            assert any(one.visible(Fraction(time)) for one in seen)
+
+
+def test_questions_are_not_asked_in_the_words_of_captions(written):
+    root, _ = written
+    text = " ".join(q.question for q in read_questions(root / "qa.json").questions)
+    assert not set(text.replace("?", "").split()) & {*COLOURS, *SHAPES}
 
 
 def test_one_caption_an_event(written):
