@@ -19,7 +19,7 @@ def few_shot(params: Path = PARAMS) -> None:
     Shots and seeds stand under `few_shot:`, everything else under `train:`. A run that was killed
     goes on with the next point.
     """
-    from pipeline_lib.evaluation.few_shot import few_shot as draw_curve
+    from pipeline_lib.evaluation.coop.few_shot import few_shot as draw_curve
     from pipeline_lib.params_file import load_params
 
     typer.echo(draw_curve(load_params(params), scratch=scratch(), progress=progress()))

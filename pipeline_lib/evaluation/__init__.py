@@ -75,5 +75,5 @@ class Evaluation(Protocol):
 Evaluator = Callable[[Params, Request, Progress], Evaluation]
 
 EVALUATORS: Registry[Evaluator] = Registry(
-    "evaluator", {"coop": "pipeline_lib.evaluation.coop:evaluate_coop"}
+    "evaluator", {"coop": "pipeline_lib.evaluation.coop.evaluate:evaluate_coop"}
 )

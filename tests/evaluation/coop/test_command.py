@@ -32,7 +32,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEvaluation:
         evaluation.asked.append(request)
         return evaluation
 
-    monkeypatch.setattr("pipeline_lib.evaluation.coop.evaluate_coop", evaluator)
+    monkeypatch.setattr("pipeline_lib.evaluation.coop.evaluate.evaluate_coop", evaluator)
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("data:\n  root: videos\n")
     return evaluation

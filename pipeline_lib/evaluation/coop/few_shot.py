@@ -17,8 +17,8 @@ import torch
 from pipeline_lib.config import EvaluateConfig, FewShotConfig, Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.errors import DataError
-from pipeline_lib.evaluation.classifiers import zero_shot_text
-from pipeline_lib.evaluation.controls import majority_class
+from pipeline_lib.evaluation.coop.classifiers import zero_shot_text
+from pipeline_lib.evaluation.coop.controls import majority_class
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.pictures.few_shot import draw_few_shot
 from pipeline_lib.runtime.progress import SILENT, Progress
@@ -75,7 +75,9 @@ def few_shot(params: Params, *, scratch: Path, progress: Progress = SILENT) -> s
     """
     tower = prepared_tower(params, params.train.backbone, recipe(params.train.coop, 1).precision)
     places = FewShotPlaces(scratch=scratch)
-    table = few_shot_curve(params.train.coop, params.few_shot, params.evaluate, tower, places, progress)
+    table = few_shot_curve(
+        params.train.coop, params.few_shot, params.evaluate, tower, places, progress
+    )
     best = table[table["model"] == PROMPTS].iloc[-1]
     return (
         f"wrote {places.metrics} and {places.plots}/: {best['shots']} windows a class, "

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline_lib.datasets.window_table import events_in_rows
 from pipeline_lib.errors import DataError
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows
 
 _CHUNK = 65536
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_lib.evaluation.labelled_windows import labelled_windows
-from pipeline_lib.evaluation.seconds import Seconds, split_seconds
-from tests.evaluation.tables import Events, store_of, window_row, windows_table
+from pipeline_lib.evaluation.coop.labelled_windows import labelled_windows
+from pipeline_lib.evaluation.coop.seconds import Seconds, split_seconds
+from tests.evaluation.coop.tables import Events, store_of, window_row, windows_table
 
 NAMES = ("fall", "normal")
 FALL, QUIET = "test/fall/a", "test/normal/b"

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.evaluation.scoring import LEVELS, Scores
-from pipeline_lib.evaluation.seconds import Seconds
+from pipeline_lib.evaluation.coop.scoring import LEVELS, Scores
+from pipeline_lib.evaluation.coop.seconds import Seconds
 from pipeline_lib.metrics.classification import accuracy, balanced_accuracy, binary_auc
 
 # Level and metric to its value.

@@ -8,11 +8,11 @@ import pytest
 from pipeline_lib.config import EvaluateConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.evaluation import Outputs
-from pipeline_lib.evaluation.coop import CoopEvaluation
+from pipeline_lib.evaluation.coop.evaluate import CoopEvaluation
 from pipeline_lib.metrics.anomaly import ranking
 from pipeline_lib.storage.tables import read_parquet
 from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
-from tests.evaluation.project import CLASSES, evaluate, logits_of, make_windows, pack
+from tests.evaluation.coop.project import CLASSES, evaluate, logits_of, make_windows, pack
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows
-from pipeline_lib.evaluation.seconds import Seconds
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows
+from pipeline_lib.evaluation.coop.seconds import Seconds
 from pipeline_lib.metrics import measure
 from pipeline_lib.metrics.anomaly import at_threshold, ranking, youden_threshold
 from pipeline_lib.metrics.classification import accuracy, balanced_accuracy, binary_auc

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline_lib.config import EvaluateConfig, FewShotConfig, TrainConfig
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
-from pipeline_lib.evaluation import few_shot
-from pipeline_lib.evaluation.few_shot import FewShotPlaces, few_shot_curve
+from pipeline_lib.evaluation.coop import few_shot
+from pipeline_lib.evaluation.coop.few_shot import FewShotPlaces, few_shot_curve
 from pipeline_lib.trainers.coop.runs import train_prompts
-from tests.evaluation.project import TOWER, WORDS, make_windows, pack
-from tests.evaluation.word_tower import WordTower
+from tests.evaluation.coop.project import TOWER, WORDS, make_windows, pack
+from tests.evaluation.coop.word_tower import WordTower
 
 CONFIG = TrainConfig(n_ctx=2, epochs=3, lr=0.05)
 POINTS = FewShotConfig(shots=(1, 4), seeds=(1, 2))

@@ -8,18 +8,18 @@ import pandas as pd
 from pipeline_lib.config import EvaluateConfig, TrainConfig
 from pipeline_lib.datasets.window_packing import pack_windows
 from pipeline_lib.evaluation import Request
-from pipeline_lib.evaluation.coop import CoopEvaluation, evaluate_prompts
+from pipeline_lib.evaluation.coop.evaluate import CoopEvaluation, evaluate_prompts
 from pipeline_lib.networks.text_towers import prompt_text_features
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.trainers.coop.training import Places, train_coop
-from tests.evaluation.tables import (
+from tests.evaluation.coop.tables import (
     Events,
     events_table,
     save_features,
     window_row,
     windows_table,
 )
-from tests.evaluation.word_tower import WordTower
+from tests.evaluation.coop.word_tower import WordTower
 
 CLASSES = ("fire", "normal", "road_fall")
 SHA = {"clip": "a" * 64, "clip_untrained": "untrained-b"}

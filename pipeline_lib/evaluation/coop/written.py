@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline_lib.datasets.layout import SPLITS
-from pipeline_lib.evaluation.lineup import Lineup
-from pipeline_lib.evaluation.scoring import LEVELS, Tree, probability
-from pipeline_lib.evaluation.split import MODEL, EvaluatedSplit
+from pipeline_lib.evaluation.coop.lineup import Lineup
+from pipeline_lib.evaluation.coop.scoring import LEVELS, Tree, probability
+from pipeline_lib.evaluation.coop.split import MODEL, EvaluatedSplit
 from pipeline_lib.metrics.predictions import Predictions
 from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.tables import write_csv, write_parquet

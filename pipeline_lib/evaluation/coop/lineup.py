@@ -14,7 +14,7 @@ import numpy as np
 from pipeline_lib.config import EvaluateConfig
 from pipeline_lib.datasets.window_store import WindowStore, open_store
 from pipeline_lib.errors import DataError, WeightsError
-from pipeline_lib.evaluation.classifiers import (
+from pipeline_lib.evaluation.coop.classifiers import (
     Classifier,
     constant_classifier,
     linear_probe,
@@ -24,7 +24,7 @@ from pipeline_lib.evaluation.classifiers import (
     text_classifier,
     zero_shot_text,
 )
-from pipeline_lib.evaluation.controls import majority_class
+from pipeline_lib.evaluation.coop.controls import majority_class
 from pipeline_lib.networks.text_towers import TextTower
 from pipeline_lib.trainers.checkpoints import read_checkpoint
 from pipeline_lib.trainers.coop.prompts import LoadedPrompts, load_prompts

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.evaluation.classifiers import Classifier
-from pipeline_lib.evaluation.controls import chance
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows, labelled_windows
-from pipeline_lib.evaluation.lineup import CONTROLS, Lineup
-from pipeline_lib.evaluation.scoring import (
+from pipeline_lib.evaluation.coop.classifiers import Classifier
+from pipeline_lib.evaluation.coop.controls import chance
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows, labelled_windows
+from pipeline_lib.evaluation.coop.lineup import CONTROLS, Lineup
+from pipeline_lib.evaluation.coop.scoring import (
     LEVELS,
     Scores,
     choose_threshold,
     measure_split,
     score,
 )
-from pipeline_lib.evaluation.seconds import Seconds, split_seconds
-from pipeline_lib.evaluation.seeds import Measured, measure_seed, spread
+from pipeline_lib.evaluation.coop.seconds import Seconds, split_seconds
+from pipeline_lib.evaluation.coop.seeds import Measured, measure_seed, spread
 from pipeline_lib.metrics.anomaly import precision_recall_points, ranking, roc_points
 from pipeline_lib.metrics.pooling import Pooling
 from pipeline_lib.pictures.anomaly_curves import Curve

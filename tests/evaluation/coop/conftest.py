@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_lib.evaluation.coop import CoopEvaluation
-from tests.evaluation.project import evaluate, train_project
+from pipeline_lib.evaluation.coop.evaluate import CoopEvaluation
+from tests.evaluation.coop.project import evaluate, train_project
 
 
 @pytest.fixture(scope="package")

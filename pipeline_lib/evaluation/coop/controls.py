@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows
-from pipeline_lib.evaluation.seconds import Seconds
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows
+from pipeline_lib.evaluation.coop.seconds import Seconds
 
 
 def chance(windows: LabelledWindows, seconds: Seconds) -> dict[str, Any]:

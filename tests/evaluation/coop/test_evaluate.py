@@ -10,11 +10,11 @@ from pipeline_lib.config import DataConfig, EvaluateConfig, Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.evaluation import EVALUATORS, Outputs, Request
-from pipeline_lib.evaluation.coop import CoopEvaluation, evaluate_coop
-from pipeline_lib.evaluation.scoring import LEVELS
+from pipeline_lib.evaluation.coop.evaluate import CoopEvaluation, evaluate_coop
+from pipeline_lib.evaluation.coop.scoring import LEVELS
 from pipeline_lib.metrics.logits import affine_logits
 from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
-from tests.evaluation.project import (
+from tests.evaluation.coop.project import (
     CLASSES,
     TOWER,
     WORDS,
@@ -24,7 +24,7 @@ from tests.evaluation.project import (
     pack,
     with_windows,
 )
-from tests.evaluation.word_tower import WordTower
+from tests.evaluation.coop.word_tower import WordTower
 
 CONTROLS = ["chance", "majority", "zero_shot", "linear_probe", "shuffled", "random_init"]
 
@@ -349,7 +349,7 @@ def test_the_text_tower_runs_in_the_precision_it_was_trained_with(
         asked.append((backbone, precision))
         return TOWER
 
-    monkeypatch.setattr("pipeline_lib.evaluation.coop.prepared_tower", prepared)
+    monkeypatch.setattr("pipeline_lib.evaluation.coop.evaluate.prepared_tower", prepared)
     params = Params(data=DataConfig(root="videos"))
     request = Request(
         checkpoint=tmp_path / "coop_best.safetensors",

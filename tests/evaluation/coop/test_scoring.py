@@ -3,19 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline_lib.evaluation.classifiers import constant_classifier
-from pipeline_lib.evaluation.controls import chance, majority_class
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows, labelled_windows
-from pipeline_lib.evaluation.scoring import (
+from pipeline_lib.evaluation.coop.classifiers import constant_classifier
+from pipeline_lib.evaluation.coop.controls import chance, majority_class
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows, labelled_windows
+from pipeline_lib.evaluation.coop.scoring import (
     choose_threshold,
     measure_split,
     probability,
     score,
 )
-from pipeline_lib.evaluation.seconds import Seconds, split_seconds
-from pipeline_lib.evaluation.seeds import spread
+from pipeline_lib.evaluation.coop.seconds import Seconds, split_seconds
+from pipeline_lib.evaluation.coop.seeds import spread
 from pipeline_lib.metrics.predictions import softmax
-from tests.evaluation.tables import store_of, window_row, windows_table
+from tests.evaluation.coop.tables import store_of, window_row, windows_table
 
 NAMES = ("fall", "fire", "normal")
 NORMAL = 2

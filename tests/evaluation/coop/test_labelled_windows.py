@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.evaluation.labelled_windows import LabelledWindows, labelled_windows
-from tests.evaluation.tables import Events, store_of, window_row, windows_table
+from pipeline_lib.evaluation.coop.labelled_windows import LabelledWindows, labelled_windows
+from tests.evaluation.coop.tables import Events, store_of, window_row, windows_table
 
 NAMES = ("fall", "fire", "normal")
 

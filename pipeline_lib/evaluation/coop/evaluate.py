@@ -19,10 +19,10 @@ from pipeline_lib.datasets.layout import SPLITS
 from pipeline_lib.datasets.window_store import WindowStore, open_store
 from pipeline_lib.errors import ConfigError, DataError, did_you_mean
 from pipeline_lib.evaluation import Outputs, Request
-from pipeline_lib.evaluation.drawn import draw_plots
-from pipeline_lib.evaluation.lineup import Lineup, checkpoint_name, line_up, require_metadata
-from pipeline_lib.evaluation.split import THRESHOLDS_FROM, EvaluatedSplit, evaluate_split
-from pipeline_lib.evaluation.written import (
+from pipeline_lib.evaluation.coop.drawn import draw_plots
+from pipeline_lib.evaluation.coop.lineup import Lineup, checkpoint_name, line_up, require_metadata
+from pipeline_lib.evaluation.coop.split import THRESHOLDS_FROM, EvaluatedSplit, evaluate_split
+from pipeline_lib.evaluation.coop.written import (
     comparable,
     write_per_class,
     write_predictions,

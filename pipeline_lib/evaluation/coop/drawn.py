@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline_lib.datasets.layout import spread_over_classes
-from pipeline_lib.evaluation.lineup import Lineup
-from pipeline_lib.evaluation.scoring import LEVELS, probability
-from pipeline_lib.evaluation.split import MODEL, WITH_CURVES, EvaluatedSplit
+from pipeline_lib.evaluation.coop.lineup import Lineup
+from pipeline_lib.evaluation.coop.scoring import LEVELS, probability
+from pipeline_lib.evaluation.coop.split import MODEL, WITH_CURVES, EvaluatedSplit
 from pipeline_lib.metrics.classification import confusion
 from pipeline_lib.metrics.predictions import Predictions
 from pipeline_lib.pictures.anomaly_curves import draw_anomaly_curves
