@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_lib.config import DataConfig, EvaluateConfig, Params, TrainConfig
+from pipeline_lib.config import DataConfig, EvaluateConfig, Params, TrainSection
 from pipeline_lib.datasets.index_tables import read_event_table, read_windows
 from pipeline_lib.errors import DataError
 from pipeline_lib.storage.features import write_manifest
@@ -48,7 +48,7 @@ class Project:
     def run(self, timelines: int = 200, **train) -> str:
         params = Params(
             data=DataConfig(root=str(self.folder / "data")),
-            train=TrainConfig(**train),
+            train=TrainSection(**train),
             evaluate=EvaluateConfig(timelines=timelines),
         )
         return write_windows(params, self.folder / "features", self.places)

@@ -17,7 +17,7 @@ from pipeline_lib.runtime.seeding import numpy_stream
 
 _CHOICES = 4
 _MOMENTS = 3
-# Support frames keep this far from the edges of their interval.
+# Support frames keep this far from the edges of their interval, where it is long enough.
 _EDGE_S = 0.2
 
 
@@ -43,7 +43,7 @@ def questions_about(scene: Scene, seed: int) -> list[dict[str, Any]]:
 def _item(
     scene: Scene, about: str, text: str, seen: Sequence[Appearance], rng: np.random.Generator
 ) -> dict[str, Any]:
-    right = seen[rng.integers(len(seen))]
+    right = seen[int(rng.integers(len(seen)))]
     choices = [_span(right.start_s, right.end_s)]
     while len(choices) < _CHOICES:
         start, end = sorted(rng.uniform(0, float(scene.duration_s), 2))
@@ -63,8 +63,10 @@ def _moments(rng: np.random.Generator, seen: Sequence[Appearance]) -> list[float
     """One to three moments, each well inside an interval."""
     times = []
     for _ in range(rng.integers(1, _MOMENTS + 1)):
-        one = seen[rng.integers(len(seen))]
-        times.append(rng.uniform(float(one.start_s) + _EDGE_S, float(one.end_s) - _EDGE_S))
+        one = seen[int(rng.integers(len(seen)))]
+        start, end = float(one.start_s), float(one.end_s)
+        edge = min(_EDGE_S, (end - start) / 4)
+        times.append(rng.uniform(start + edge, end - edge))
     return sorted(round(time, 2) for time in times)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline_lib.config import DataConfig, Params, TrainConfig
+from pipeline_lib.config import DataConfig, Params, TrainSection
 from pipeline_lib.datasets import window_packing
 from pipeline_lib.datasets.index_tables import WINDOW_COLUMNS, read_event_table, read_windows
 from pipeline_lib.datasets.window_packing import write_stores
@@ -344,7 +344,7 @@ def project(tmp_path):
     write_parquet(tmp_path / "index" / "events.parquet", EVENTS)
 
     def run(**train):
-        params = Params(data=DataConfig(root=""), train=TrainConfig(**train))
+        params = Params(data=DataConfig(root=""), train=TrainSection(**train))
         return write_stores(params, tmp_path / "index", tmp_path / "features", tmp_path / "windows")
 
     return run

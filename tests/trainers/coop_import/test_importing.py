@@ -4,7 +4,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pipeline_lib.config import Params, TrainConfig
+from pipeline_lib.config import Params, TrainSection
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.networks.text_prompt import PromptLearner
 from pipeline_lib.trainers.checkpoints import read_checkpoint
@@ -184,7 +184,7 @@ def test_positions(take, tower, tmp_path, position):
 
 
 def test_what_train_says_of_the_windows(tower, params, tmp_path):
-    train = TrainConfig(temporal_agg="max", unit_duration=4, normal_class="ABUSE", n_ctx=16)
+    train = TrainSection(temporal_agg="max", unit_duration=4, normal_class="ABUSE", n_ctx=16)
     params = Params(data=params.data, extract=params.extract, train=train)
     path = save(tmp_path / "a.pth", script(learner(tower)))
     import_prompts(path, params, ImportOptions(out=tmp_path, windows=tmp_path))
