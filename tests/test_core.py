@@ -1,6 +1,7 @@
 """Errors, registry, fingerprints, paths and seeds."""
 
 import json
+import re
 import unicodedata
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from pipeline_lib.errors import ConfigError, DataError, did_you_mean, nearest
 from pipeline_lib.fingerprint import fingerprint, sha256_file
-from pipeline_lib.paths import nfc, under
+from pipeline_lib.paths import name_fault, nfc, same_file_key, under
 from pipeline_lib.registry import Registry
 from pipeline_lib.runtime.seeding import numpy_stream, torch_stream
 
@@ -38,18 +39,75 @@ def test_file_hash_is_the_well_known_one(tmp_path):
     assert sha256_file(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "", "a\0b"])
-def test_paths_from_data_cannot_leave_the_root(tmp_path, path):
-    with pytest.raises(DataError, match="leaves its folder"):
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("../x", r"leaves its folder by '\.\.'"),
+        ("a/../../x", r"leaves its folder by '\.\.'"),
+        ("/etc/passwd", "is absolute"),
+        ("c:/x", "is absolute"),
+        ("a\\x", "holds a backslash"),
+        ("a\0b", "holds a NUL"),
+        ("", "names no file"),
+        ("./", "names no file"),
+    ],
+)
+def test_paths_from_data_cannot_leave_the_root(tmp_path, path, fault):
+    with pytest.raises(DataError, match=fault):
         under(tmp_path, path)
 
 
-def test_a_link_out_of_the_root_is_refused(tmp_path):
+def test_a_link_below_the_root_is_the_wish_of_its_owner(tmp_path):
     (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "out").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="through a link"):
-        under(tmp_path / "root", "out/x.mp4")
-    assert under(tmp_path / "root", "a/b.mp4") == tmp_path / "root" / "a" / "b.mp4"
+    (tmp_path / "root/out").symlink_to(tmp_path)
+    assert under(tmp_path / "root", "out/x.mp4") == tmp_path / "root/out/x.mp4"
+    with pytest.raises(DataError, match="leaves its folder"):
+        under(tmp_path / "root", "out/../x.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "is empty"),
+        ("a/b", "holds a slash"),
+        ("a\\b", "holds a slash"),
+        ("..", "starts with a dot"),
+        (".hidden", "starts with a dot"),
+        ("a\nb", "control or invisible character"),
+        ("a\0b", "control or invisible character"),
+        ("a\u2028b", "control or invisible character"),
+        ("a\u202eb", "control or invisible character"),
+        ("a\u200db", "control or invisible character"),
+        ("a\ud800b", "control or invisible character"),
+        ("a:b", "holds ':', which Windows refuses"),
+        ("why?", r"holds '\?', which Windows refuses"),
+        ("a.", "ends with a dot or a space"),
+        ("a ", "ends with a dot or a space"),
+        ("nul", "reserves it for a device"),
+        ("Com1.q7", "reserves it for a device"),
+        ("LPT² .x", "reserves it for a device"),
+        ("a" * 151, "is 151 bytes long"),
+        ("질" * 51, "is 153 bytes long"),
+    ],
+)
+def test_names_that_cannot_name_files_everywhere(name, fault):
+    assert re.search(fault, name_fault(name))
+
+
+@pytest.mark.parametrize("name", ["a", "질" * 50, "a b", "v1.2-q_3", "-5", "nul_1", "con1", "👩"])
+def test_other_names_are_fine(name):
+    assert name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Q7", "q7"), ("é", "e\u0301"), ("É", "e\u0301"), ("Straße", "STRASSE")]
+)
+def test_names_that_a_file_system_may_take_for_one(one, other):
+    assert same_file_key(one) == same_file_key(other)
+
+
+def test_names_that_are_two_files():
+    assert same_file_key("e") != same_file_key("é")
 
 
 def test_names_compare_in_nfc():
