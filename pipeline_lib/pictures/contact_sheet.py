@@ -1,15 +1,17 @@
 """Contact sheets: groups of frames under a question, on the timeline they come from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from matplotlib import font_manager
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline_lib.pictures.fonts import font_families
-from pipeline_lib.storage.atomic import replacing
+from pipeline_lib.pictures.lettering import LINE, fitted, letters, wrapped
+from pipeline_lib.storage.atomic import write_bytes
+from pipeline_lib.storage.png import encode_png
 
 Colour = tuple[int, int, int]
 _COLUMNS = 5
@@ -22,7 +24,6 @@ _INK: Colour = (20, 20, 20)
 _GREY: Colour = (105, 105, 105)
 _PALE: Colour = (225, 225, 225)
 _PAPER: Colour = (255, 255, 255)
-_LINE = 1.35  # from line to line, in font sizes
 _BAR = 28
 _TICK = 6
 
@@ -32,12 +33,13 @@ class Tile:
     """One frame.
 
     Attributes:
-        image: A picture file.
+        image: A picture file, or pixels uint8 [H, W, 3]; where sheets share frames, those of
+            :func:`thumbnail`.
         time_s: When it is shown.
         note: Words below the time.
     """
 
-    image: Path
+    image: Path | NDArray[np.uint8]
     time_s: float
     note: str
 
@@ -79,13 +81,13 @@ def draw_contact_sheet(
         segments: Equal segments it is divided into.
     """
     family = font_families([title, source, *lines, *(group.title for group in groups)])[-1]
-    strips = [_text(title, _font(family, 26, bold=True), _INK)]
-    strips += [_text(f"•  {line}", _font(family, 19), _INK) for line in lines]
-    strips.append(_text(source, _font(family, 15), _GREY))
+    strips = [_text(title, letters(family, 26, bold=True), _INK)]
+    strips += [_text(f"•  {line}", letters(family, 19), _INK) for line in lines]
+    strips.append(_text(source, letters(family, 15), _GREY))
     if length_s > 0:
-        strips.append(_timeline(groups, length_s, segments, _font(family, 15)))
+        strips.append(_timeline(groups, length_s, segments, letters(family, 15)))
     for group in groups:
-        strips.append(_text(group.title, _font(family, 19, bold=True), group.colour))
+        strips.append(_text(group.title, letters(family, 19, bold=True), group.colour))
         for first in range(0, len(group.tiles), _COLUMNS):
             row = group.tiles[first : first + _COLUMNS]
             strips.append(_tiles(row, group.colour, family))
@@ -94,15 +96,12 @@ def draw_contact_sheet(
     for strip in strips:
         sheet.paste(strip, (_MARGIN, top))
         top += strip.height
-    with replacing(path) as temporary:
-        sheet.save(temporary, format="PNG")
+    write_bytes(path, encode_png(np.asarray(sheet)))
 
 
-@cache
-def _font(family: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    weight = "bold" if bold else "normal"
-    found = font_manager.findfont(font_manager.FontProperties(family=[family], weight=weight))
-    return ImageFont.truetype(found, size)
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``image`` uint8 [H, W, 3] as small as the tile it is shown in."""
+    return np.asarray(fitted(image, *_TILE))
 
 
 def _blank(height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -112,39 +111,19 @@ def _blank(height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
 
 
 def _text(text: str, font: ImageFont.FreeTypeFont, colour: Colour) -> Image.Image:
-    lines = list(_wrapped(text, font, _WIDTH - 2 * _MARGIN))
-    pitch = round(_LINE * font.size)
+    lines = list(wrapped(text, font, _WIDTH - 2 * _MARGIN))
+    pitch = round(LINE * font.size)
     strip, draw = _blank(pitch * len(lines) + _GAP // 2)
     for number, line in enumerate(lines):
         draw.text((0, number * pitch), line, colour, font)
     return strip
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> Iterator[str]:
-    """Lines that fit; broken at spaces, and inside a word that is too long for a line."""
-    line = ""
-    for word in " ".join(text.split()).split(" "):
-        joined = f"{line} {word}".strip()
-        if font.getlength(joined) <= width:
-            line = joined
-            continue
-        if line:
-            yield line
-        while font.getlength(word) > width:
-            fits = len(word)
-            while fits > 1 and font.getlength(word[:fits]) > width:
-                fits -= 1
-            yield word[:fits]
-            word = word[fits:]
-        line = word
-    yield line
-
-
 def _timeline(
     groups: Sequence[TileGroup], length_s: float, segments: int, font: ImageFont.FreeTypeFont
 ) -> Image.Image:
     """A bar from 0 to the end, its segments numbered, with a tick for every frame."""
-    strip, draw = _blank(_BAR + 3 * _GAP + round(_LINE * font.size))
+    strip, draw = _blank(_BAR + 3 * _GAP + round(LINE * font.size))
     width = strip.width
     for segment in range(segments):
         left, right = width * segment // segments, width * (segment + 1) // segments
@@ -162,10 +141,10 @@ def _timeline(
 
 def _tiles(row: Sequence[Tile], colour: Colour, family: str) -> Image.Image:
     """One row of frames with a border, the time and the note below each."""
-    time_font, note_font = _font(family, 17, bold=True), _font(family, 15)
-    pictures = [_fitted(tile.image) for tile in row]
+    time_font, note_font = letters(family, 17, bold=True), letters(family, 15)
+    pictures = [fitted(tile.image, *_TILE) for tile in row]
     tallest = max(picture.height for picture in pictures) + 2 * _BORDER
-    time_pitch, note_pitch = round(_LINE * time_font.size), round(_LINE * note_font.size)
+    time_pitch, note_pitch = round(LINE * time_font.size), round(LINE * note_font.size)
     strip, draw = _blank(tallest + time_pitch + note_pitch + _GAP)
     for column, (tile, picture) in enumerate(zip(row, pictures, strict=True)):
         left = column * (_TILE[0] + 2 * _BORDER + _GAP)
@@ -175,10 +154,3 @@ def _tiles(row: Sequence[Tile], colour: Colour, family: str) -> Image.Image:
         draw.text((left, tallest + 3), f"{tile.time_s:.2f} s", colour, time_font)
         draw.text((left, tallest + 3 + time_pitch), tile.note, _INK, note_font)
     return strip
-
-
-def _fitted(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        scale = min(_TILE[0] / image.width, _TILE[1] / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)

@@ -10,10 +10,17 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.storage.atomic import replacing, write_text
 
 
-def write_parquet(path: Path, table: pd.DataFrame) -> None:
-    """Write ``table`` atomically; the same rows give the same bytes."""
+def write_parquet(path: Path, table: pd.DataFrame, schema: pa.Schema | None = None) -> None:
+    """Write ``table`` atomically; the same rows give the same bytes.
+
+    Args:
+        path: The file.
+        table: The rows.
+        schema: Types of the columns, for those that rows do not tell: lists that may be empty,
+            tables without rows.
+    """
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), temporary)
+        pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
 
 
 def read_parquet(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
