@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from stages._command import PARAMS, new_app, progress, run
+from stages._command import PARAMS, new_app, progress, run, scratch
 
 app = new_app()
 
@@ -21,18 +21,23 @@ def mine(
     """Save the frames each question points at, and frames of the same video that differ from them.
 
     A negative's cosine to every true frame of its question is below mine.threshold. Look at
-    the pictures in OUT/sheets.
+    the pictures in OUT/sheets. Embeddings are kept, so a second run with another threshold,
+    strategy or seed is fast, and one that was killed goes on where it stopped.
     """
     from pipeline_lib.mining.stage import mine_stage
     from pipeline_lib.params_file import load_params
 
-    report = mine_stage(load_params(params), out, metrics, progress())
+    read = load_params(params)
+    report = mine_stage(read, out, metrics, scratch=scratch(), progress=progress())
     facts = report.metrics()
     line = "{items_mined} of {items} items, {true_frames} true and {neg_frames} negative frames"
     typer.echo(f"{out}: {line.format(**facts)}; pictures in {out / 'sheets'}")
     if report.skipped:
         typer.echo(f"{len(report.skipped)} items have nothing to mine: {out / 'skipped.csv'}")
-    report.raise_failures(out)
+    if read.mine.on_failure == "stop":
+        report.raise_failures(out)
+    elif report.failures:
+        typer.echo(f"{len(report.failures)} items failed: {out / 'failures.csv'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which frames of a video an item needs: those it points at, and candidates for negatives.
+"""Which frames of a video its items need: those they point at, and candidates for negatives.
 
 Everything here works on presentation times alone, before a frame is decoded. A frame is named by
 its position in those times.
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.questions import Question
+from pipeline_lib.mining.items import SupportTimes
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.video.reader import TIME_TOLERANCE_S
 
@@ -38,51 +39,73 @@ class ItemPlan:
 
     Attributes:
         question: The item.
+        times: Its moments.
         true: Position of each true frame to the earliest time that was asked for, ascending.
         candidates: In the order they were drawn, segment by segment.
-        length_s: Of the timeline that was cut into segments; 0 for a single frame.
     """
 
     question: Question
+    times: SupportTimes
     true: dict[int, float]
     candidates: tuple[Candidate, ...]
-    length_s: float
+
+    @property
+    def frames(self) -> set[int]:
+        """Positions of all its frames."""
+        return {*self.true, *(candidate.frame for candidate in self.candidates)}
 
 
-def plan_item(question: Question, times_s: NDArray[np.float64], config: MineConfig) -> ItemPlan:
-    """Choose the true frames of an item and draw its candidates.
+class SegmentDraws:
+    """The frames of each segment of a video, in the order in which they are tried.
+
+    The order belongs to the video, so that its items share candidates: what a video costs hardly
+    grows with the questions about it. Each segment has a random stream of its own, and more tries
+    only add to fewer.
 
     Args:
-        question: Its support times are not negative; one past the last frame gives that frame.
-        times_s: float64 [n], presentation times of the video's frames, ascending from 0.
+        video: What names the video, the same for the same content.
+        times_s: float64 [n], presentation times of its frames, ascending from 0.
         config: Segments, tries and seed.
     """
-    true: dict[int, float] = {}
-    for time in sorted(question.support_frames):
-        true.setdefault(_shown_at(times_s, time), time)
-    candidates = draw_candidates(question.id, times_s, true, config)
-    return ItemPlan(question, true, candidates, _length(times_s))
+
+    def __init__(self, video: str, times_s: NDArray[np.float64], config: MineConfig) -> None:
+        self._tries = config.tries_per_segment
+        segment_of = segments_of(times_s, config.segments)
+        self._orders = [
+            numpy_stream(config.seed, "mine", video, segment).permutation(
+                np.flatnonzero(segment_of == segment)
+            )
+            for segment in range(config.segments)
+        ]
+
+    def candidates(self, true: Collection[int]) -> tuple[Candidate, ...]:
+        """The first ``tries_per_segment`` frames of each segment that are not among ``true``.
+
+        A segment with too few frames gives what it has.
+        """
+        drawn = []
+        for segment, order in enumerate(self._orders):
+            first = order[: self._tries + len(true)].tolist()
+            others = [frame for frame in first if frame not in true][: self._tries]
+            drawn += [Candidate(segment, frame) for frame in others]
+        return tuple(drawn)
 
 
-def draw_candidates(
-    item_id: str, times_s: NDArray[np.float64], true: Collection[int], config: MineConfig
-) -> tuple[Candidate, ...]:
-    """Draw ``tries_per_segment`` frames of each segment, without repeats and without ``true``.
+def plan_item(
+    question: Question, times: SupportTimes, times_s: NDArray[np.float64], draws: SegmentDraws
+) -> ItemPlan:
+    """Choose the true frames of an item and its candidates.
 
-    Each segment of each item has a random stream of its own, so the draws depend neither on other
-    items nor on their order, and more tries only add to fewer. A segment with too few frames
-    gives what it has.
+    Args:
+        question: The item.
+        times: Its moments, all within the video.
+        times_s: float64 [n], presentation times of the video's frames, ascending from 0.
+        draws: Of its video.
     """
-    eligible = np.ones(len(times_s), dtype=bool)
-    eligible[list(true)] = False
-    segment_of = segments_of(times_s, config.segments)
-    drawn = []
-    for segment in range(config.segments):
-        frames = np.flatnonzero(eligible & (segment_of == segment))
-        stream = numpy_stream(config.seed, "mine", item_id, segment)
-        chosen = stream.permutation(frames)[: config.tries_per_segment]
-        drawn += [Candidate(segment, int(frame)) for frame in chosen]
-    return tuple(drawn)
+    true: dict[int, float] = {}
+    for time in times.times_s:
+        true.setdefault(shown_at(times_s, time), time)
+    return ItemPlan(question, times, true, draws.candidates(true))
 
 
 def segments_of(times_s: NDArray[np.float64], segments: int) -> NDArray[np.int64]:
@@ -98,16 +121,19 @@ def segments_of(times_s: NDArray[np.float64], segments: int) -> NDArray[np.int64
     """
     if len(times_s) == 1:
         return np.zeros(1, dtype=np.int64)
-    parts = times_s * segments / _length(times_s)
+    parts = times_s * segments / timeline_s(times_s)
     return np.floor(parts + _BOUNDARY_TOLERANCE).astype(np.int64)
 
 
-def _length(times_s: NDArray[np.float64]) -> float:
-    """Seconds from the first frame to the end of the last, shown for the others' mean time."""
+def timeline_s(times_s: NDArray[np.float64]) -> float:
+    """Seconds from the first frame to the end of the last, shown for the others' mean time.
+
+    This is the timeline that is cut into segments; 0 for a single frame.
+    """
     n = len(times_s)
     return float(times_s[-1]) * n / (n - 1) if n > 1 else 0.0
 
 
-def _shown_at(times_s: NDArray[np.float64], time: float) -> int:
+def shown_at(times_s: NDArray[np.float64], time: float) -> int:
     """Position of the last frame that starts at or before ``time``, as the reader decides it."""
     return int(np.searchsorted(times_s - TIME_TOLERANCE_S, time, side="right")) - 1

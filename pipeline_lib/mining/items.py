@@ -1,54 +1,28 @@
-"""What makes a question item minable: a safe name, a known video, times that exist."""
+"""What makes a question item minable: a video that is there, and times that are in it."""
 
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.questions import Question
-from pipeline_lib.errors import CliplineError, DataError
+from pipeline_lib.errors import CliplineError
 from pipeline_lib.paths import nfc, under
 from pipeline_lib.video.files import find_videos
-
-# Leaves room in a 255-byte file name for what is put behind the id.
-_LONGEST_ID_BYTES = 150
-_CONTROL = frozenset(("Cc", "Cs", "Zl", "Zp"))
+from pipeline_lib.video.reader import TIME_TOLERANCE_S
 
 
 class ItemError(CliplineError):
     """One item cannot be mined.
 
     Attributes:
-        reason: A short stable word for failure tables: ``unsafe_id``, ``unsafe_path``,
-            ``negative_time``, ``beyond_end``.
+        reason: A short stable word for failure tables: ``missing_video``, ``negative_time`` or
+            ``beyond_end``.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-@dataclass(frozen=True)
-class Unmined:
-    """An item without frames and why.
-
-    Attributes:
-        id: The item.
-        video_path: As the question file has it.
-        reason: A short stable word: one of :class:`ItemError` or
-            :class:`~pipeline_lib.errors.VideoError`, ``no_support_frames`` or ``excluded``.
-        message: The same for people.
-    """
-
-    id: str
-    video_path: str
-    reason: str
-    message: str
-
-    @classmethod
-    def of(cls, question: Question, reason: str, message: str) -> "Unmined":
-        """``question`` is not mined for ``reason``."""
-        return cls(question.id, question.video_path, reason, message)
 
 
 class VideoFolder:
@@ -77,51 +51,86 @@ class VideoFolder:
         return _name(video_path) in self._excluded
 
     def locate(self, video_path: str) -> Path:
-        """The file an item names; it need not exist.
+        """The file an item names.
 
         Raises:
-            ItemError: The path leaves the folder (``unsafe_path``).
+            ItemError: There is none (``missing_video``).
+            DataError: The path leaves the folder.
         """
-        try:
-            path = under(self._root, video_path)
-        except DataError as error:
-            raise ItemError(error.message, reason="unsafe_path") from None
-        return self._spelled.get(_name(video_path), path)
+        path = self._spelled.get(_name(video_path)) or under(self._root, video_path)
+        if not path.exists():
+            raise ItemError(
+                f"there is no video {video_path!r} below {self._root}", reason="missing_video"
+            )
+        return path
 
 
 def _name(video_path: str) -> str:
     return nfc(PurePosixPath(video_path).as_posix())
 
 
-def check_item(question: Question) -> None:
-    """Refuse an item whose id cannot name files, or whose times cannot be in any video.
+@dataclass(frozen=True)
+class SupportTimes:
+    """The moments of an item, as its video and the policies for times have them.
+
+    Attributes:
+        times_s: Ascending, distinct, within the video.
+        clamped: Times that were moved to the first or the last frame.
+        dropped: Times that were left out.
+    """
+
+    times_s: tuple[float, ...]
+    clamped: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class VideoSpan:
+    """From when to when a video shows something.
+
+    Attributes:
+        last_s: When its last frame is first shown.
+        end_s: When that ends.
+    """
+
+    last_s: float
+    end_s: float
+
+
+def support_times(question: Question, span: VideoSpan, config: MineConfig) -> SupportTimes:
+    """The times of an item after ``mine.negative_time`` and ``mine.beyond_end``.
 
     Raises:
-        ItemError: ``unsafe_id`` or ``negative_time``.
+        ItemError: A time is outside the video and the policy is ``fail`` (``negative_time``,
+            ``beyond_end``).
     """
-    fault = _id_fault(question.id)
-    if fault:
-        raise ItemError(
-            f"Item {question.id!r}: its id names folders and files, but {fault}.",
-            reason="unsafe_id",
+    times: set[float] = set()
+    clamped = dropped = 0
+    for number, time in enumerate(question.support_frames):
+        fault = _outside(time, number, span)
+        if fault is None:
+            times.add(time + 0.0)  # -0.0 is 0.0
+            continue
+        policy = config.negative_time if time < 0 else config.beyond_end
+        if policy == "fail":
+            raise fault
+        if policy == "clamp":
+            times.add(0.0 if time < 0 else span.last_s)
+        clamped += policy == "clamp"
+        dropped += policy == "drop"
+    return SupportTimes(tuple(sorted(times)), clamped, dropped)
+
+
+def _outside(time: float, number: int, span: VideoSpan) -> ItemError | None:
+    said = f"support_frames[{number}] = {time:g} s"
+    if time < 0:
+        return ItemError(
+            f"{said}, but times count from 0, the first frame (mine.negative_time: clamp or drop)",
+            reason="negative_time",
         )
-    for time in question.support_frames:
-        if time < 0:
-            raise ItemError(
-                f"Item {question.id!r}: support frame at {time:g} s; times count from 0, the "
-                "first frame.",
-                reason="negative_time",
-            )
-
-
-def _id_fault(name: str) -> str | None:
-    if "/" in name or "\\" in name:
-        return "it holds a slash"
-    if name.startswith("."):
-        return "it starts with a dot"
-    if any(unicodedata.category(character) in _CONTROL for character in name):
-        return "it holds a control character"
-    size = len(name.encode("utf-8"))
-    if size > _LONGEST_ID_BYTES:
-        return f"it is {size} bytes long (at most {_LONGEST_ID_BYTES})"
+    if time > span.end_s + TIME_TOLERANCE_S:
+        return ItemError(
+            f"{said}, but its video ends at {span.end_s:g} s (mine.beyond_end: clamp or drop)",
+            reason="beyond_end",
+        )
     return None

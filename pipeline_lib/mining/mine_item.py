@@ -1,74 +1,50 @@
-"""One item of a watched video: choose its negatives, save its frames, draw its contact sheet."""
+"""One item of a watched video: which of its frames become pictures, and what they are called."""
 
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from pipeline_lib.config import MineConfig
+from pipeline_lib.datasets.mined import NEGATIVE, TRUE
 from pipeline_lib.datasets.questions import Question
 from pipeline_lib.mining.candidates import ItemPlan
-from pipeline_lib.mining.items import ItemError
-from pipeline_lib.mining.report import NEGATIVE, NO_SEGMENT, TRUE, MinedFrame, MinedItem
+from pipeline_lib.mining.report import NO_SEGMENT, MinedFrame, MinedItem
 from pipeline_lib.mining.selection import max_cosine, select
-from pipeline_lib.mining.sheets import draw_sheet
-from pipeline_lib.mining.watching import SeenFrame, WatchedVideo
-from pipeline_lib.storage.atomic import replacing
-from pipeline_lib.video.reader import TIME_TOLERANCE_S
+from pipeline_lib.mining.watching import SeenFrame
 
 T = TypeVar("T")
 
 
-def mine_item(plan: ItemPlan, video: WatchedVideo, config: MineConfig, out: Path) -> MinedItem:
-    """Save the true frames of an item and the candidates that differ from all of them.
+def mine_item(plan: ItemPlan, seen: Mapping[int, SeenFrame], config: MineConfig) -> MinedItem:
+    """Choose the true frames of an item and candidates that differ from all of them.
 
     Args:
-        plan: What the item needs; all of it was watched.
-        video: Its video.
-        config: Threshold and number of negatives.
-        out: Gets ``frames_true/<id>/``, ``frames_neg/<id>/`` and ``sheets/<id>.png``.
-
-    Raises:
-        ItemError: A support time is beyond the end of the video (``beyond_end``).
+        plan: What the item needs.
+        seen: What is shown at each of its frames.
+        config: Strategy, threshold and number of negatives.
     """
     question = plan.question
-    _refuse_beyond_end(question, video.end_s)
-    true = _distinct((time, video.frames[position]) for position, time in plan.true.items())
+    true = _distinct((time, seen[position]) for position, time in plan.true.items())
     # A damaged video can show a true frame, or an earlier candidate, in a candidate's place.
     candidates = _distinct(
-        ((candidate.segment, video.frames[candidate.frame]) for candidate in plan.candidates),
+        ((candidate.segment, seen[candidate.frame]) for candidate in plan.candidates),
         known={frame.source_index for _, frame in true},
     )
     segments = [segment for segment, _ in candidates]
+    frames = [frame for _, frame in candidates]
     embeddings = [frame.embedding for _, frame in true]
-    cosines = [max_cosine(frame.embedding, embeddings) for _, frame in candidates]
-    chosen = select(
-        segments, cosines, threshold=config.threshold, per_segment=config.frames_per_segment
-    )
-    chosen.sort(key=lambda k: candidates[k][1].source_index)
+    cosines = [max_cosine(frame.embedding, embeddings) for frame in frames]
+    chosen = select(segments, [frame.source_index for frame in frames], cosines, config)
     rows = [
-        _true_row(question, number, time, frame) for number, (time, frame) in enumerate(true)
-    ] + [_negative_row(question, segments[k], candidates[k][1], cosines[k]) for k in chosen]
-    frames = [frame for _, frame in true] + [candidates[k][1] for k in chosen]
-    for row, frame in zip(rows, frames, strict=True):
-        _write_png(out / row.path, video.image(frame))
-    empty = sorted(set(range(config.segments)) - {segments[k] for k in chosen})
-    item = MinedItem(question, tuple(rows), tuple(cosines), tuple(empty))
-    draw_sheet(item, config, plan.length_s, out)
-    return item
-
-
-def _refuse_beyond_end(question: Question, end_s: float) -> None:
-    latest = max(question.support_frames)
-    if latest > end_s + TIME_TOLERANCE_S:
-        raise ItemError(
-            f"Item {question.id!r}: support frame at {latest:g} s, but {question.video_path} ends "
-            f"at {end_s:g} s.",
-            reason="beyond_end",
+        _row(question, TRUE, f"true{number:02d}", frame, requested_s=time)
+        for number, (time, frame) in enumerate(true)
+    ]
+    for k in chosen:
+        place = f"neg_seg{segments[k]:02d}"
+        rows.append(
+            _row(question, NEGATIVE, place, frames[k], segment=segments[k], max_cosine=cosines[k])
         )
+    empty = sorted(set(range(config.segments)) - {segments[k] for k in chosen})
+    return MinedItem(question, tuple(rows), tuple(cosines), tuple(empty))
 
 
 def _distinct(
@@ -82,15 +58,6 @@ def _distinct(
             seen.add(frame.source_index)
             first.append((tag, frame))
     return first
-
-
-def _true_row(question: Question, number: int, time: float, frame: SeenFrame) -> MinedFrame:
-    return _row(question, TRUE, f"true{number:02d}", frame, requested_s=time)
-
-
-def _negative_row(question: Question, segment: int, frame: SeenFrame, cosine: float) -> MinedFrame:
-    place = f"neg_seg{segment:02d}"
-    return _row(question, NEGATIVE, place, frame, segment=segment, max_cosine=cosine)
 
 
 def _row(
@@ -116,8 +83,3 @@ def _row(
         max_cosine=max_cosine,
         question=question.question,
     )
-
-
-def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.config import MineConfig
+
 # Embeddings are float32; digits beyond these are rounding noise, and two equal frames must not
 # pass for different ones through it.
 _DECIMALS = 6
@@ -23,23 +25,28 @@ def max_cosine(embedding: NDArray[np.float64], true: Sequence[NDArray[np.float64
 
 
 def select(
-    segments: Sequence[int], cosines: Sequence[float], *, threshold: float, per_segment: int
+    segments: Sequence[int], frames: Sequence[int], cosines: Sequence[float], config: MineConfig
 ) -> list[int]:
     """Choose negatives among candidates.
 
     Args:
         segments: Segment of each candidate, in the order of the draws.
-        cosines: Its largest cosine to a true frame.
-        threshold: A negative's cosine is below this.
-        per_segment: At most so many of each segment: the first that pass.
+        frames: Its place among the frames of the video.
+        cosines: Its largest cosine to a true frame; a negative's is below ``threshold``.
+        config: Of each segment at most ``frames_per_segment`` are taken: with ``strategy: random``
+            the first that pass, with ``hard`` those most similar to a true frame, the earlier
+            one of equals.
 
     Returns:
-        Positions of the chosen candidates, ascending.
+        Positions of the chosen candidates in the order of time.
     """
+    order: Sequence[int] = range(len(frames))
+    if config.strategy == "hard":
+        order = sorted(order, key=lambda k: (-cosines[k], frames[k]))
     kept: Counter[int] = Counter()
     chosen = []
-    for position, (segment, cosine) in enumerate(zip(segments, cosines, strict=True)):
-        if cosine < threshold and kept[segment] < per_segment:
-            kept[segment] += 1
-            chosen.append(position)
-    return chosen
+    for k in order:
+        if cosines[k] < config.threshold and kept[segments[k]] < config.frames_per_segment:
+            kept[segments[k]] += 1
+            chosen.append(k)
+    return sorted(chosen, key=lambda k: frames[k])

@@ -1,32 +1,54 @@
 """The contact sheet of a mined item: what is right, what is wrong, and where both were found."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline_lib.config import MineConfig
-from pipeline_lib.mining.report import NEGATIVE, TRUE, MinedItem
+from pipeline_lib.datasets.mined import NEGATIVE, TRUE
+from pipeline_lib.mining.report import MinedItem
 from pipeline_lib.pictures.contact_sheet import Tile, TileGroup, draw_contact_sheet
 
 _GREEN = (22, 128, 60)
 _RED = (200, 30, 30)
+_STRATEGIES = {
+    "random": "NEGATIVE frames, strategy random: the first drawn",
+    "hard": "NEGATIVE frames, strategy hard: the most similar",
+}
 
 
-def draw_sheet(item: MinedItem, config: MineConfig, length_s: float, out: Path) -> None:
-    """Write ``out / sheets / <id>.png`` from the frames that were saved below ``out``.
+def draw_sheet(
+    item: MinedItem,
+    pictures: Mapping[int, NDArray[np.uint8]],
+    config: MineConfig,
+    length_s: float,
+    out: Path,
+) -> None:
+    """Write ``out / sheets / <id>.png``.
 
     Args:
-        item: With its saved frames.
-        config: Segments and threshold.
+        item: With its frames.
+        pictures: Each frame as large as a tile, by ``source_index``.
+        config: Strategy, segments and threshold.
         length_s: Of the timeline that was cut into segments.
         out: The mined directory.
     """
     question = item.question
     true = [
-        Tile(out / frame.path, frame.pts_s, f"frame {frame.source_index}")
+        Tile(
+            pictures[frame.source_index],
+            frame.pts_s,
+            f"asked for {frame.requested_s:.2f} s, frame {frame.source_index}",
+        )
         for frame in item.of_kind(TRUE)
     ]
     negatives = [
         Tile(
-            out / frame.path, frame.pts_s, f"cosine {frame.max_cosine:.3f}, segment {frame.segment}"
+            pictures[frame.source_index],
+            frame.pts_s,
+            f"cosine {frame.max_cosine:.3f}, segment {frame.segment}",
         )
         for frame in item.of_kind(NEGATIVE)
     ]
@@ -45,7 +67,7 @@ def draw_sheet(item: MinedItem, config: MineConfig, length_s: float, out: Path) 
 
 
 def _negative_title(item: MinedItem, config: MineConfig) -> str:
-    title = f"NEGATIVE frames, cosine to every true frame below {config.threshold:g}"
+    title = f"{_STRATEGIES[config.strategy]} with a cosine below {config.threshold:g}"
     if not item.empty_segments:
         return title
     empty = ", ".join(map(str, item.empty_segments))

@@ -1,7 +1,9 @@
-"""One sequential pass over a video that embeds the frames its items need."""
+"""A video as mining sees it: embeddings of the frames its items need, and pixels of the chosen."""
 
 import logging
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.backbones.base import Backbone
-from pipeline_lib.errors import WeightsError
+from pipeline_lib.backbones.video_embedding import unit_rows
+from pipeline_lib.errors import VideoError
+from pipeline_lib.mining.candidates import shown_at
+from pipeline_lib.mining.embedding_cache import EmbeddingCache, Rows
+from pipeline_lib.mining.spool import Spool
+from pipeline_lib.runtime.lanes import Lanes
 from pipeline_lib.video.reader import open_video
 from pipeline_lib.video.scaling import resize_image
 
 log = logging.getLogger(__name__)
+
+# One batch computes while the next is decoded; more would only wait.
+_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -21,8 +31,8 @@ class SeenFrame:
     """A frame that was decoded.
 
     Attributes:
-        source_index: Its index among all presented frames.
-        pts_s: When it was first shown, seconds since the first frame.
+        source_index: Its position among the presentation times of the video.
+        pts_s: When it is first shown, seconds since the first frame.
         embedding: float64 [D], length 1.
     """
 
@@ -31,21 +41,37 @@ class SeenFrame:
     embedding: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Embedder:
+    """How frames become embeddings.
+
+    Attributes:
+        backbone: The network.
+        lanes: Where it runs.
+        cache: What is known already.
+    """
+
+    backbone: Backbone
+    lanes: Lanes
+    cache: EmbeddingCache
+
+
 class WatchedVideo:
-    """The wanted frames of one video; their pixels wait on disk.
+    """The frames of one video that its items need.
+
+    Frames whose embeddings are known are not decoded, unless they are chosen in the end.
 
     Args:
         path: The video.
+        sha256: Of its bytes.
         times_s: float64 [n], presentation times of all its frames.
         wanted: Positions among ``times_s``.
-        backbone: Embeds the frames.
-        spool: An empty folder for the pixels. Memory holds one batch of scaled frames, whatever
-            the size and length of the video.
+        embedder: Embeds the frames.
+        spool: Keeps pixels until it is known which are wanted.
 
     Attributes:
-        frames: Position to what was shown then. In a damaged video several positions may lead to
+        frames: Position to what is shown then. In a damaged video several positions may lead to
             one frame.
-        end_s: When the last decoded frame ends.
 
     Raises:
         VideoError: The video cannot be read.
@@ -55,58 +81,120 @@ class WatchedVideo:
     def __init__(
         self,
         path: Path,
+        sha256: str,
         times_s: NDArray[np.float64],
         wanted: Collection[int],
-        backbone: Backbone,
-        spool: Path,
+        embedder: Embedder,
+        spool: Spool,
     ) -> None:
-        self.frames: dict[int, SeenFrame] = {}
-        self._backbone = backbone
+        self._path = path
+        self._times_s = times_s
         self._spool = spool
-        self._waiting: list[tuple[int, int, float, NDArray[np.uint8]]] = []
-        positions = sorted(wanted)
-        with open_video(path) as video:
-            for sample in video.at(times_s[positions].tolist()):
-                image = sample.rgb()
-                np.save(self._file(sample.source_index), image, allow_pickle=False)
-                small = resize_image(image, backbone.resize)
-                position = positions[sample.number]
-                self._waiting.append((position, sample.source_index, sample.pts_s, small))
-                if len(self._waiting) == backbone.batch_size:
-                    self._embed()
-            self._embed()
-            self.end_s = video.duration_s
-            if video.errors:
-                log.warning("%s: skipped %d corrupt packets", path, video.errors)
+        rows = embedder.cache.load(sha256, len(times_s))
+        shown = {position: position for position in wanted}
+        missing = sorted(set(wanted) - rows.keys())
+        if missing:
+            watching = _Watching(path, times_s, spool, embedder)
+            shown |= watching.watch(missing)
+            rows |= watching.rows()
+            if not watching.damaged:
+                embedder.cache.store(sha256, rows)
+        needed = sorted(set(shown.values()))
+        units = unit_rows(np.stack([rows[position] for position in needed]))
+        seen = {
+            position: SeenFrame(position, float(times_s[position]), unit)
+            for position, unit in zip(needed, units, strict=True)
+        }
+        self.frames = {position: seen[place] for position, place in shown.items()}
 
-    def image(self, frame: SeenFrame) -> NDArray[np.uint8]:
-        """The pixels of a seen frame: uint8 [H, W, 3], RGB, full resolution."""
-        pixels: NDArray[np.uint8] = np.load(self._file(frame.source_index), allow_pickle=False)
-        return pixels
+    def pictures(self, chosen: Collection[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The pixels of frames, by ``source_index``: uint8 [H, W, 3], RGB, full resolution.
 
-    def _file(self, source_index: int) -> Path:
-        return self._spool / f"{source_index}.npy"
+        Those that the spool does not hold are decoded again, in one pass.
 
-    def _embed(self) -> None:
-        if not self._waiting:
+        Raises:
+            VideoError: The video cannot be read any more.
+        """
+        again = []
+        for position in sorted(chosen):
+            image = self._spool.load(position)
+            if image is None:
+                again.append(position)
+            else:
+                yield position, image
+        if not again:
             return
-        rows = self._backbone.encode([image for *_, image in self._waiting])
-        for (position, index, pts_s, _), row in zip(self._waiting, rows, strict=True):
-            self.frames[position] = SeenFrame(index, pts_s, unit(row))
-        self._waiting = []
+        with open_video(self._path, threads=1) as video:
+            samples = video.at(self._times_s[again].tolist())
+            for position, sample in zip(again, samples, strict=True):
+                if shown_at(self._times_s, sample.pts_s) != position:
+                    raise VideoError(
+                        f"{self._path}: its frame at {self._times_s[position]:g} s cannot be "
+                        "decoded a second time.",
+                        reason="corrupt",
+                        hint="Has it changed meanwhile? Run again.",
+                    )
+                yield position, sample.rgb()
 
 
-def unit(row: NDArray[np.float32]) -> NDArray[np.float64]:
-    """``row`` [D] scaled to length 1.
+class _Watching:
+    """One pass over a video.
 
-    Raises:
-        WeightsError: It has no direction.
+    It decodes with one thread: what a damaged video shows must not depend on the machine, and
+    several videos are watched at a time.
     """
-    wide = row.astype(np.float64)
-    norm = float(np.sqrt((wide * wide).sum()))
-    if not (np.isfinite(norm) and norm > 0):
-        raise WeightsError(
-            f"The backbone gives a frame an embedding of length {norm}.",
-            hint="Its weights are damaged; `clipline extract` would give the same.",
-        )
-    return wide / norm
+
+    def __init__(
+        self, path: Path, times_s: NDArray[np.float64], spool: Spool, embedder: Embedder
+    ) -> None:
+        self._path = path
+        self._times_s = times_s
+        self._spool = spool
+        self._embedder = embedder
+        self._positions: list[int] = []
+        self._waiting: list[NDArray[np.uint8]] = []
+        self._batches: deque[Future[NDArray[np.float32]]] = deque()
+        self._embedded: list[NDArray[np.float32]] = []
+        self.damaged = False
+
+    def watch(self, positions: list[int]) -> dict[int, int]:
+        """Decode what is shown at ascending positions; the position of the frame that each shows.
+
+        Memory holds a few batches of scaled frames, whatever the size and length of the video.
+        """
+        shown: dict[int, int] = {}
+        with open_video(self._path, threads=1) as video:
+            for sample in video.at(self._times_s[positions].tolist()):
+                place = shown_at(self._times_s, sample.pts_s)
+                if not self._positions or self._positions[-1] != place:
+                    self._take(place, sample.rgb())
+                shown[positions[sample.number]] = place
+            self.damaged = video.damage is not None
+            if video.errors:
+                log.warning("%s: skipped %d corrupt packets", self._path, video.errors)
+        self._submit()
+        return shown
+
+    def rows(self) -> Rows:
+        """Position to embedding of all frames that were shown."""
+        self._collect(0)
+        return dict(zip(self._positions, np.concatenate(self._embedded), strict=True))
+
+    def _take(self, position: int, image: NDArray[np.uint8]) -> None:
+        self._positions.append(position)
+        self._spool.keep(position, image)
+        # From the full picture, as whoever reads the saved one will scale it.
+        self._waiting.append(resize_image(image, self._embedder.backbone.resize))
+        if len(self._waiting) == self._embedder.backbone.batch_size:
+            self._submit()
+
+    def _submit(self) -> None:
+        if self._waiting:
+            embedder = self._embedder
+            self._batches.append(embedder.lanes.submit(embedder.backbone.encode, self._waiting))
+            self._waiting = []
+            self._collect(_BATCHES_AHEAD)
+
+    def _collect(self, unfinished: int) -> None:
+        while len(self._batches) > unfinished:
+            self._embedded.append(self._batches.popleft().result())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from pipeline_lib.video.scaling import Resize
 from tests.support.video_files import read_number
@@ -23,6 +24,7 @@ class NumberBackbone:
     weights_id = weights_sha256 = "number"
     trained = True
     precision = "fp32"
+    device = torch.device("cpu")
 
     def __init__(self, batch_size: int = 4) -> None:
         self.batch_size = batch_size

@@ -1,48 +1,71 @@
-"""Ids that become file names, and videos that items name."""
+"""Times that are in a video, and videos that items name."""
 
 import unicodedata
 
 import pytest
 
+from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.questions import Question
 from pipeline_lib.errors import DataError
-from pipeline_lib.mining.items import ItemError, VideoFolder, check_item
+from pipeline_lib.mining.items import (
+    ItemError,
+    SupportTimes,
+    VideoFolder,
+    VideoSpan,
+    support_times,
+)
+
+SPAN = VideoSpan(last_s=3.96, end_s=4.0)
 
 
-def question(name="a", times=(1.0,)):
-    return Question(id=name, question="?", choices=(), video_path="v.mp4", support_frames=times)
+def times(*asked, **policies):
+    question = Question(
+        id="a", question="?", choices=(), video_path="v.mp4", support_frames=asked, line=1
+    )
+    return support_times(question, SPAN, MineConfig(**policies))
+
+
+def test_times_are_ascending_and_distinct():
+    found = times(2.0, 1.0, 2.0, -0.0, 0.0)
+    assert found == SupportTimes((0.0, 1.0, 2.0))
+    assert str(found.times_s[0]) == "0.0"
+
+
+def test_the_end_itself_is_still_in_the_video():
+    assert times(4.0, 4.00005).times_s == (4.0, 4.00005)
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"),
+    ("time", "reason", "words"),
     [
-        ("a/b", "holds a slash"),
-        ("a\\b", "holds a slash"),
-        ("..", "starts with a dot"),
-        (".hidden", "starts with a dot"),
-        ("a\nb", "holds a control character"),
-        ("a\0b", "holds a control character"),
-        ("a\u2028b", "holds a control character"),
-        ("a" * 151, "is 151 bytes long"),
-        ("질" * 51, "is 153 bytes long"),
+        (-0.5, "negative_time", r"support_frames\[1\] = -0\.5 s, but times count from 0"),
+        (4.01, "beyond_end", r"support_frames\[1\] = 4\.01 s, but its video ends at 4 s"),
     ],
 )
-def test_ids_that_cannot_name_files_are_refused(name, fault):
-    with pytest.raises(ItemError, match=fault) as caught:
-        check_item(question(name))
-    assert caught.value.reason == "unsafe_id"
+def test_a_time_outside_the_video_is_a_failure(time, reason, words):
+    with pytest.raises(ItemError, match=words) as caught:
+        times(1.0, time)
+    assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("name", ["a", "질" * 50, "a b:c?*", "v1.2-q_3", "👨‍👩‍👧"])
-def test_other_ids_are_fine(name):
-    check_item(question(name))
+def test_a_time_outside_the_video_can_be_moved_into_it():
+    found = times(9.0, 1.0, -2.0, -1.0, negative_time="clamp", beyond_end="clamp")
+    assert found == SupportTimes((0.0, 1.0, 3.96), clamped=3)
 
 
-def test_a_negative_time_is_refused_and_zero_is_not():
-    check_item(question(times=(0.0, -0.0)))
-    with pytest.raises(ItemError, match=r"Item 'a': support frame at -0\.5 s") as caught:
-        check_item(question(times=(1.0, -0.5)))
-    assert caught.value.reason == "negative_time"
+def test_a_time_outside_the_video_can_be_left_out():
+    assert times(9.0, 1.0, -2.0, negative_time="drop", beyond_end="drop") == SupportTimes(
+        (1.0,), dropped=2
+    )
+    assert times(9.0, beyond_end="drop") == SupportTimes((), dropped=1)
+
+
+def test_each_end_has_a_policy_of_its_own():
+    assert times(-1.0, 9.0, negative_time="drop", beyond_end="clamp") == SupportTimes(
+        (3.96,), clamped=1, dropped=1
+    )
+    with pytest.raises(ItemError, match=r"mine\.beyond_end"):
+        times(-1.0, 9.0, negative_time="drop")
 
 
 def folder(tmp_path, *names):
@@ -58,9 +81,15 @@ def test_paths_stay_under_the_videos(tmp_path):
     assert videos.locate("train/fall/a.mp4") == tmp_path / "videos/train/fall/a.mp4"
     assert videos.locate("./train//fall/a.mp4") == tmp_path / "videos/train/fall/a.mp4"
     for path in ("../a.mp4", "/etc/passwd", "train/../../a.mp4"):
-        with pytest.raises(ItemError, match="leaves its folder") as caught:
+        with pytest.raises(DataError, match="cannot be used below"):
             videos.locate(path)
-        assert caught.value.reason == "unsafe_path"
+
+
+def test_a_missing_video_is_told_without_opening_it(tmp_path):
+    videos = VideoFolder(folder(tmp_path, "train/fall/a.mp4"))
+    with pytest.raises(ItemError, match=r"there is no video 'train/fall/b\.mp4' below") as caught:
+        videos.locate("train/fall/b.mp4")
+    assert caught.value.reason == "missing_video"
 
 
 def test_unicode_spelling_of_a_path_does_not_matter(tmp_path):

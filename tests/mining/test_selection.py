@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline_lib.errors import WeightsError
+from pipeline_lib.backbones.video_embedding import unit_rows
+from pipeline_lib.config import MineConfig
 from pipeline_lib.mining.selection import max_cosine, select
-from pipeline_lib.mining.watching import unit
 
 
 def direction(degrees):
@@ -20,19 +20,33 @@ def test_the_nearest_true_frame_decides():
 
 def test_equal_frames_never_pass_for_different_ones():
     rows = np.random.default_rng(0).normal(size=(200, 512)).astype(np.float32)
-    assert all(max_cosine(unit(row), [unit(3 * row)]) == 1.0 for row in rows)
+    pairs = zip(unit_rows(rows), unit_rows(3 * rows), strict=True)
+    assert all(max_cosine(row, [other]) == 1.0 for row, other in pairs)
 
 
-@pytest.mark.parametrize("row", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0]])
-def test_an_embedding_without_direction_is_refused(row):
-    with pytest.raises(WeightsError, match="embedding of length"):
-        unit(np.array(row, dtype=np.float32))
+SEGMENTS = [0, 0, 0, 0, 1, 1, 2, 2]
+FRAMES = [9, 3, 7, 1, 15, 12, 25, 21]
+COSINES = [0.96, 0.95, 0.94, 0.2, 0.1, 0.0, 0.99, 0.97]
 
 
-def test_the_first_that_pass_are_kept_in_each_part():
-    segments = [0, 0, 0, 0, 1, 1, 2, 2]
-    cosines = [0.96, 0.95, 0.94, 0.2, 0.1, 0.0, 0.99, 0.97]
-    assert select(segments, cosines, threshold=0.95, per_segment=1) == [2, 4]
-    assert select(segments, cosines, threshold=0.95, per_segment=3) == [2, 3, 4, 5]
-    assert select(segments, cosines, threshold=-1.0, per_segment=3) == []
-    assert select([], [], threshold=0.95, per_segment=1) == []
+def chosen(**settings):
+    return select(SEGMENTS, FRAMES, COSINES, MineConfig(**settings))
+
+
+def test_random_takes_the_first_drawn_that_pass_in_each_part():
+    assert chosen(threshold=0.95, frames_per_segment=1) == [2, 4]
+    assert chosen(threshold=0.95, frames_per_segment=3) == [3, 2, 5, 4]  # in the order of time
+    assert chosen(threshold=-1.0, frames_per_segment=3) == []
+    assert select([], [], [], MineConfig()) == []
+
+
+def test_hard_takes_the_most_similar_that_pass():
+    settings = {"strategy": "hard", "threshold": 0.97}
+    assert chosen(**settings, frames_per_segment=1) == [0, 4]
+    assert chosen(**settings, frames_per_segment=2) == [1, 0, 5, 4]
+    assert chosen(strategy="hard", threshold=0.96, frames_per_segment=1) == [1, 4]
+
+
+def test_of_equally_similar_frames_the_earlier_one_is_taken():
+    config = MineConfig(strategy="hard", frames_per_segment=2)
+    assert select([0] * 4, [8, 2, 5, 1], [0.5, 0.5, 0.5, 0.4], config) == [1, 2]

@@ -1,6 +1,7 @@
 """The stage: params.yaml to a directory, with a real (untrained) CLIP."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline_lib.backbones.loading import load_backbone
+from pipeline_lib.backbones.video_embedding import unit_rows
 from pipeline_lib.config import DataConfig, ExtractConfig, MineConfig, Params
 from pipeline_lib.errors import BatchError, ConfigError, DataError
 from pipeline_lib.mining.stage import mine_stage
-from pipeline_lib.mining.watching import unit
 from pipeline_lib.params_file import override
 from pipeline_lib.video.scaling import resize_image
 from stages.mine import app
@@ -56,7 +57,9 @@ def contents(directory):
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
 
 
-def test_saved_frames_rescored_from_their_files(params, tmp_path):
+@pytest.mark.parametrize("strategy", ["random", "hard"])
+def test_saved_frames_rescored_from_their_files(params, tmp_path, strategy):
+    params = override(params, {"mine": replace(params.mine, strategy=strategy)})
     report = mine_stage(params, tmp_path / "mined", tmp_path / "metrics/mine.json")
     rows = pd.read_parquet(tmp_path / "mined/mined.parquet")
     backbone = load_backbone("clip", params.extract, params.runtime)
@@ -64,7 +67,7 @@ def test_saved_frames_rescored_from_their_files(params, tmp_path):
     def embedding(path):
         with Image.open(tmp_path / "mined" / path) as image:
             small = resize_image(np.asarray(image), backbone.resize)
-        return unit(backbone.encode([small])[0])
+        return unit_rows(backbone.encode([small]))[0]
 
     rescored = 0
     for _, frames in rows.groupby("id"):
@@ -122,7 +125,9 @@ def test_a_backbone_without_section_is_named(params, tmp_path):
         mine_stage(params, tmp_path / "mined", tmp_path / "mine.json")
 
 
-def test_the_command_finishes_the_others_and_ends_with_the_first_failure(params, tmp_path):
+def test_the_command_finishes_the_others_and_ends_with_the_first_failure(
+    params, tmp_path, monkeypatch
+):
     root = tmp_path / "data"
     write_items(root, item("bad", 99), item("empty"), item("q1", 1.0))
     settings = {
@@ -133,10 +138,26 @@ def test_the_command_finishes_the_others_and_ends_with_the_first_failure(params,
     (tmp_path / "params.yaml").write_text(json.dumps(settings))
     out = tmp_path / "mined"
     options = ["--out", str(out), "--metrics", str(tmp_path / "mine.json")]
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     result = CliRunner().invoke(app, [*options, "--params", str(tmp_path / "params.yaml")])
     assert isinstance(result.exception, BatchError)
-    assert "1 of 3 items could not be mined, first: Item 'bad'" in result.exception.message
+    assert "1 of 3 items could not be mined, first: " in result.exception.message
+    assert "qa.json:1: item 'bad': support_frames[0] = 99 s" in result.exception.message
     assert "1 of 3 items, 1 true" in result.output
     assert "1 items have nothing to mine" in result.output
     assert [path.name for path in (out / "sheets").iterdir()] == ["q1.png"]
     assert json.loads((tmp_path / "mine.json").read_text())["items_failed"] == 1
+    assert len(list((tmp_path / "data/.scratch/mining").iterdir())) == 1
+
+    settings["mine"]["on_failure"] = "list"
+    (tmp_path / "params.yaml").write_text(json.dumps(settings))
+    result = CliRunner().invoke(app, [*options, "--params", str(tmp_path / "params.yaml")])
+    assert result.exit_code == 0
+    assert f"1 items failed: {out / 'failures.csv'}" in result.output
+
+
+def test_the_question_file_is_named_in_the_parameters(params, tmp_path):
+    (tmp_path / "data/qa.json").rename(tmp_path / "data/train.json")
+    params = override(params, {"data": replace(params.data, questions="train.json")})
+    report = mine_stage(params, tmp_path / "mined", tmp_path / "mine.json")
+    assert len(report.mined) == 2
