@@ -11,6 +11,7 @@ from stages._command import run
 COMMANDS = {
     "extract": ("extract", "Turn videos into features."),
     "mine": ("mine", "Find true and negative frames for questions."),
+    "top-frames": ("top_frames", "Choose the frames of a video that fit a caption."),
     "annotate-filter": ("annotate_filter", "Label windows and choose those that train."),
     "pack-windows": ("pack_windows", "Pool labelled windows into one matrix a backbone."),
     "train": ("train", "Train a model on features."),
