@@ -74,6 +74,23 @@ def load_open_clip(config: ClipConfig) -> LoadedClip:
     return LoadedClip(frozen(model), tokenizer, source, _preprocess(model.visual.preprocess_cfg))
 
 
+def model_config(config: ClipConfig) -> dict[str, Any]:
+    """The architecture that ``config`` names, as ``model_cfg`` of an open_clip folder has it.
+
+    Raises:
+        WeightsError: The folder or the hub's file that held it is gone.
+    """
+    open_clip = import_open_clip()
+    if config.model.startswith(LOCAL_DIR):
+        _require_model_folder(Path(config.model.removeprefix(LOCAL_DIR)))
+    elif not config.model.startswith(_HUB):
+        return _architecture(open_clip, config)
+    content: dict[str, Any] = _from_hub(
+        config, "architecture", lambda: open_clip.get_model_config(config.model)
+    )
+    return content
+
+
 def frozen(model: Any) -> Any:
     """``model`` in eval mode and without gradients."""
     return model.eval().requires_grad_(False)

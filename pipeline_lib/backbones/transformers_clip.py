@@ -91,7 +91,7 @@ def load_transformers_clip(config: ClipConfig) -> LoadedClip:
             "this model brings its own weights.",
             hint="Leave weights empty, or set it to 'untrained'.",
         )
-    folder = _folder(config)
+    folder = source_folder(config)
     architecture = _architecture(folder)
     preprocess = _preprocess(folder, architecture.vision_config.image_size)
     open_clip = import_open_clip()
@@ -130,6 +130,32 @@ def to_open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
+def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of :func:`to_open_clip`."""
+    converted: dict[str, Tensor] = {}
+    projections = {ours: theirs for theirs, ours in _PROJECTIONS.items()}
+    for name, tensor in tensors.items():
+        if name in projections:
+            converted[projections[name]] = tensor.T.contiguous()
+        elif ".attn.in_proj_" in name:
+            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
+                one = name.replace(".attn.in_proj_", f".self_attn.{part}_proj.")
+                converted[_renamed_back(one)] = rows
+        else:
+            converted[_renamed_back(name)] = tensor
+    return converted
+
+
+def _renamed_back(name: str) -> str:
+    if name == "logit_scale":
+        return name
+    tower = "vision_model." if name.startswith("visual.") else "text_model."
+    name = name.removeprefix("visual.")
+    for theirs, ours in _RENAMED:
+        name = name.replace(ours, theirs)
+    return tower + name
+
+
 def _renamed(name: str) -> str:
     for theirs, ours in _TOWERS:
         if name.startswith(theirs):
@@ -140,7 +166,12 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _folder(config: ClipConfig) -> Path:
+def source_folder(config: ClipConfig) -> Path:
+    """The folder that holds the model's files, fetched from the hub where it is one of the hub's.
+
+    Raises:
+        WeightsError: They are not cached and cannot be downloaded.
+    """
     if config.model.startswith(LOCAL_DIR):
         return Path(config.model.removeprefix(LOCAL_DIR))
     repository = config.model.removeprefix(HUB)
