@@ -14,10 +14,13 @@ app = new_app()
 
 @app.command()
 def train(
-    name: str = typer.Argument(help="What to train: coop."),
+    name: str = typer.Argument(help="What to train: coop, pos_neg."),
     params: Path = PARAMS,
 ) -> None:
-    """Train a model on features; its parameters stand under `train:`.
+    """Train a model; its parameters stand under `train:`.
+
+    coop learns prompts on features, pos_neg fine-tunes a CLIP on frames of questions, on several
+    GPUs with `torchrun --standalone --nproc_per_node=N stages/train.py pos_neg`.
 
     A run that was killed goes on where it stopped when it is started again with the same
     parameters, data and code; with any other it starts anew.
@@ -26,7 +29,8 @@ def train(
     from pipeline_lib.trainers import TRAINERS
 
     trainer = TRAINERS.get(name)
-    typer.echo(trainer(load_params(params), scratch=scratch(), progress=progress()))
+    if wrote := trainer(load_params(params), scratch=scratch(), progress=progress()):
+        typer.echo(wrote)
 
 
 if __name__ == "__main__":

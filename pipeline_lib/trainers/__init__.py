@@ -20,10 +20,14 @@ class Trainer(Protocol):
             progress: Told of each epoch.
 
         Returns:
-            One line that says what was written.
+            One line that says what was written; empty in a process that wrote nothing.
         """
 
 
 TRAINERS: Registry[Trainer] = Registry(
-    "trainer", {"coop": "pipeline_lib.trainers.coop.training:train"}
+    "trainer",
+    {
+        "coop": "pipeline_lib.trainers.coop.training:train",
+        "pos_neg": "pipeline_lib.trainers.pos_neg.training:train",
+    },
 )

@@ -63,11 +63,14 @@ class Curves:
 def scalar_tag(column: str) -> str:
     """``val_balanced_accuracy`` is ``BalancedAccuracy/val``, ``lr`` is ``LR``.
 
-    A column with a slash is a tag already.
+    Without a split it is the name alone: ``grad_norm`` is ``GradNorm``. A column with a slash is
+    a tag already.
     """
     if "/" in column:
         return column
     split, _, metric = column.partition("_")
     if not metric:
         return column.upper()
+    if split not in ("train", "val"):
+        return column.title().replace("_", "")
     return f"{metric.title().replace('_', '')}/{split}"

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ import pandas as pd
 from torch import Tensor
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.runtime.distributed import ALONE, Group
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes, write_json
 from pipeline_lib.trainers.curves import Curves
@@ -49,10 +51,12 @@ class Plan:
         name: The trainer, first part of every file name.
         title: What is trained, for the progress display.
         epochs: Most epochs.
-        patience: Epochs without a strictly higher ``select`` before stopping; 0 never stops.
-        select: Column of the history that chooses the best epoch.
+        patience: Epochs without a strictly better ``select`` before stopping; 0 never stops.
+        select: Column of the history that chooses the best epoch; ``epoch`` chooses the last.
         save_every: Epochs between checkpoints kept by number; 0 keeps none.
         hparams: Settings for TensorBoard's table.
+        lower_is_better: Whether the best epoch has the lowest value there, not the highest.
+        section: Where the parameters stand, for messages.
     """
 
     name: str
@@ -62,15 +66,26 @@ class Plan:
     select: str
     save_every: int
     hparams: Mapping[str, Any]
+    lower_is_better: bool = False
+    section: str = "train"
 
     def finished(self, record: Record) -> bool:
         """Whether the run ends with the last epoch of ``record``."""
         waited = record.epoch - record.best_epoch
         return record.epoch >= self.epochs or 0 < self.patience <= waited
 
+    def better(self, value: float, best: float) -> bool:
+        """Whether a value of ``select`` beats the best so far; an equal one does not."""
+        return value < best if self.lower_is_better else value > best
+
 
 def fit(
-    task: Task, plan: Plan, folder: RunFolder, tensorboard: Path, progress: Progress = SILENT
+    task: Task,
+    plan: Plan,
+    folder: RunFolder,
+    tensorboard: Path,
+    progress: Progress = SILENT,
+    group: Group = ALONE,
 ) -> Record:
     """Train until the plan is fulfilled, from wherever an earlier, killed run has come to.
 
@@ -80,6 +95,8 @@ def fit(
         folder: State and checkpoints of this run, from before and from now on.
         tensorboard: Directory for the curves of this run alone.
         progress: Told of each epoch.
+        group: The processes that train together. All read what was saved; only the first one
+            writes, and the task sees to it that all get the same rows.
 
     Raises:
         ConfigError: The loss is not finite, or the selected metric is undefined.
@@ -88,17 +105,21 @@ def fit(
     if earlier := folder.load():
         record, state = earlier
         task.load_state(state)
+    group.barrier()  # nobody writes, or removes, what another still has to read
     with (
-        Curves(tensorboard, record.history) as curves,
+        Curves(tensorboard, record.history) if group.is_main else nullcontext() as curves,
         progress.task(plan.title, plan.epochs) as advance,
     ):
         advance(record.epoch)
         while not plan.finished(record):
             row, keep = _epoch(task, record, plan)
-            folder.save(record, task.state(), task.tensors() if keep else None, task.describe(row))
-            curves.add(row)
-            advance(note=f"{plan.select} {row[plan.select]:.3f}, best {record.best_value:.3f}")
-        curves.finish(plan.hparams, record)
+            if curves:
+                tensors = task.tensors() if keep else None
+                folder.save(record, task.state(), tensors, task.describe(row))
+                curves.add(row)
+            advance(note=_note(row, record, plan))
+        if curves:
+            curves.finish(plan.hparams, record)
     if record.epoch < plan.epochs:
         logger.info(
             "%s: stopped after epoch %d, no better %s since epoch %d",
@@ -140,10 +161,17 @@ def _epoch(task: Task, record: Record, plan: Plan) -> tuple[Row, bool]:
     loss = row["train_loss"]
     if loss is None or not math.isfinite(loss):
         raise ConfigError(
-            f"Training diverged in epoch {epoch}: the loss is {loss}.", hint="Lower train.lr."
+            f"Training diverged in epoch {epoch}: the loss is {loss}.",
+            hint=f"Lower {plan.section}.lr.",
         )
     row |= task.validate()
     return row, _enter(row, record, plan)
+
+
+def _note(row: Row, record: Record, plan: Plan) -> str:
+    if plan.select == "epoch":
+        return f"train_loss {row['train_loss']:.3f}"
+    return f"{plan.select} {row[plan.select]:.3f}, best {record.best_value:.3f}"
 
 
 def _enter(row: Row, record: Record, plan: Plan) -> bool:
@@ -152,7 +180,7 @@ def _enter(row: Row, record: Record, plan: Plan) -> bool:
     if value is None:
         raise ConfigError(f"{plan.select} is undefined in epoch {epoch}; no best can be chosen.")
     record.history.append(row)
-    if record.best_value is None or value > record.best_value:
+    if record.best_value is None or plan.better(value, record.best_value):
         record.best_epoch, record.best_value = epoch, value
     if plan.save_every and epoch % plan.save_every == 0:
         record.periodic.append(epoch)
@@ -169,12 +197,16 @@ def write_outputs(record: Record, plan: Plan, folder: RunFolder, out: Path, conf
         out: A directory that is being made, so a file of an earlier run never stays in it.
         config: JSON-able content of ``config.json``.
     """
-    epochs = {f"ep{epoch}": epoch for epoch in record.periodic}
-    epochs |= {"best": record.best_epoch, "final": record.epoch}
-    for suffix, epoch in epochs.items():
+    for suffix, epoch in published_epochs(record).items():
         content = folder.checkpoint(epoch).read_bytes()
         write_bytes(out / f"{plan.name}_{suffix}.safetensors", content)
     write_json(out / "config.json", config)
+
+
+def published_epochs(record: Record) -> dict[str, int]:
+    """What a finished run publishes, ``ep10``, ``best`` and ``final``, and of which epoch."""
+    periodic = {f"ep{epoch}": epoch for epoch in record.periodic}
+    return periodic | {"best": record.best_epoch, "final": record.epoch}
 
 
 def history_table(record: Record) -> pd.DataFrame:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Row = dict[str, float | None]
 
 # Sub-packages whose code decides what a trained model is.
-_CODE = ("trainers", "networks", "datasets", "metrics", "runtime")
+_CODE = ("trainers", "backbones", "networks", "datasets", "metrics", "video", "runtime")
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Record:
 
     Attributes:
         history: One row an epoch.
-        best_epoch: Epoch with the highest selected metric so far, 0 before the first.
+        best_epoch: Epoch with the best selected metric so far, 0 before the first.
         best_value: That metric.
         periodic: Epochs whose checkpoints are kept by number.
     """

@@ -13,6 +13,7 @@ from pipeline_lib.trainers.resume import Record
         ("val_loss", "Loss/val"),
         ("train_accuracy", "Accuracy/train"),
         ("val_balanced_accuracy", "BalancedAccuracy/val"),
+        ("grad_norm", "GradNorm"),
         ("PerClass/a_b", "PerClass/a_b"),
     ],
 )

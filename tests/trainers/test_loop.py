@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.runtime.distributed import Group
 from pipeline_lib.storage.directories import replacing_directory
 from pipeline_lib.trainers.checkpoints import read_checkpoint
 from pipeline_lib.trainers.loop import Plan, fit, fit_in_memory, history_table, write_outputs
@@ -108,6 +109,22 @@ def test_stopping_early(tmp_path, patience, metrics, epochs, best):
         "toy_best.safetensors",
         "toy_final.safetensors",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "best"), [({"lower_is_better": True}, 2), ({"select": "epoch", "patience": 1}, 5)]
+)
+def test_the_best_may_be_the_lowest_or_the_last(tmp_path, changes, best):
+    record = run(tmp_path, Scripted([0.4, 0.1, 0.3, 0.1, 0.2]), plan(**changes))
+    assert (record.epoch, record.best_epoch) == (5, best)
+
+
+def test_only_the_first_process_writes(tmp_path):
+    other = Group(torch.device("cpu"), rank=1, world=1)
+    task = Scripted([0.1, 0.2, 0.3, 0.4, 0.5])
+    record = fit(task, plan(), RunFolder(tmp_path / "scratch"), tmp_path / "board", group=other)
+    assert record.epoch == 5
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_an_earlier_run_stays(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline_lib.backbones import BACKBONES
-from pipeline_lib.config import DataConfig, ExtractConfig, Params, RuntimeConfig
+from pipeline_lib.config import DataConfig, ExtractConfig, Params, RuntimeConfig, TrainSection
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.runtime.progress import SILENT
 from pipeline_lib.trainers import TRAINERS
@@ -57,7 +57,7 @@ def test_the_whole_stage(tmp_path, monkeypatch):
     params = Params(
         data=DataConfig(root="data"),
         extract=extract,
-        train=config(allow_untrained=True),
+        train=TrainSection(**vars(config(allow_untrained=True))),
         runtime=RuntimeConfig(device="cpu"),
     )
     line = TRAINERS.get("coop")(params, scratch=Path("data/.scratch"), progress=SILENT)

@@ -1,0 +1,1 @@
+"""A CLIP fine-tuned on true and negative frames of questions."""
