@@ -9,6 +9,7 @@ from typing import Any
 from pipeline_lib.errors import DataError
 
 CONTROLS = "control"
+GAIN = "gain"
 _HEADLINE_DEPTH = 3  # split, level, metric; a class name comes below
 # What stands behind a headline that asks nearly the same, and the deviation of a mean.
 _FINE_PRINT = (
@@ -16,6 +17,19 @@ _FINE_PRINT = (
     "video_accuracy", "_std",
 )  # fmt: skip
 _NAMED_PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How far a number is above that of the model before training.
+
+    Attributes:
+        mean: Of the differences, ``None`` where undefined.
+        se: Its standard error, ``None`` where undefined.
+    """
+
+    mean: float | None
+    se: float | None
 
 
 @dataclass(frozen=True)
@@ -27,12 +41,14 @@ class Row:
         path: Nested names: ``("test", "frame", "accuracy")``.
         value: The number, ``None`` where undefined.
         controls: The same metric of each control; empty for a number that has none.
+        gain: Over the control ``zero_shot``, where the metrics tell it.
     """
 
     model: str
     path: tuple[str, ...]
     value: float | None
     controls: dict[str, float | None]
+    gain: Gain | None = None
 
     @property
     def metric(self) -> str:
@@ -61,7 +77,7 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
     """Rows of one model's metrics. Words and switches, which say how it was made, get none.
 
     Below each node that has a sub-tree ``control``, every other number is set beside the same
-    name in each of the controls.
+    name in each of the controls; a sub-tree ``gain`` holds ``mean`` and ``se`` under such names.
 
     Args:
         model: The model's name.
@@ -76,10 +92,13 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
         controls = {
             control: dict(_leaves(values)) for control, values in branch.get(CONTROLS, {}).items()
         }
-        own = {key: value for key, value in branch.items() if key != CONTROLS}
+        gains = dict(_leaves(branch.get(GAIN, {})))
+        own = {key: value for key, value in branch.items() if key not in (CONTROLS, GAIN)}
         for path, value in filter(lambda leaf: _is_number(leaf[1]), _leaves(own)):
             beside = {c: found[path] for c, found in controls.items() if path in found}
-            rows.append(Row(model, (name, *path), value, beside))
+            mean, error = (*path, "mean"), (*path, "se")
+            gain = Gain(gains[mean], gains.get(error)) if mean in gains else None
+            rows.append(Row(model, (name, *path), value, beside, gain))
     return rows
 
 

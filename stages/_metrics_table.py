@@ -5,7 +5,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from pipeline_lib.summary import Row
+from pipeline_lib.summary import Gain, Row
 
 _LOG_WIDTH = 120
 
@@ -23,10 +23,14 @@ def print_table(rows: list[Row]) -> None:
         table.add_column("value", justify="right", style="bold")
         for name in controls:
             table.add_column(name.replace("_", "\n"), justify="right")
+        gained = any(row.gain for row in of_model)
+        if gained:
+            table.add_column("gain over\nzero shot ± se", justify="right")
         for _, of_split in groupby(of_model, key=lambda row: row.path[0]):
             for row in of_split:
                 beside = [_cell(row.controls[c]) if c in row.controls else "" for c in controls]
-                table.add_row(row.metric, _cell(row.value), *beside)
+                last = [_gain(row.gain)] if gained else []
+                table.add_row(row.metric, _cell(row.value), *beside, *last)
             table.add_section()
         console.print(table)
 
@@ -35,3 +39,9 @@ def _cell(value: float | None) -> str:
     if value is None:
         return "undefined"
     return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def _gain(gain: Gain | None) -> str:
+    if gain is None or gain.mean is None:
+        return ""
+    return f"{gain.mean:+.3f}" + ("" if gain.se is None else f" ± {gain.se:.3f}")

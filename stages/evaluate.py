@@ -14,10 +14,10 @@ app = new_app()
 
 @app.command()
 def evaluate(
-    name: str = typer.Argument(help="The trained model: coop."),
+    name: str = typer.Argument(help="The trained model: coop or pos_neg."),
     params: Path = PARAMS,
-    checkpoint: Path | None = typer.Option(None, help="Instead of the pipeline's own."),
-    windows: Path | None = typer.Option(None, help="Packed windows, instead of the pipeline's."),
+    checkpoint: Path | None = typer.Option(None, help="File or folder, instead of the pipeline's."),
+    windows: Path | None = typer.Option(None, help="Of coop: packed windows of your own."),
     split: list[str] | None = typer.Option(None, help="Only this split; may be repeated."),
     out: Path | None = typer.Option(None, help="Folder for the results of an own evaluation."),
 ) -> None:
@@ -37,9 +37,11 @@ def evaluate(
     outputs = Outputs.under(out, name) if out else Outputs.of_pipeline(name)
     evaluation = evaluator(load_params(params), request, progress())
     print_table(headlines(rows_of(name, evaluation.metrics)))
-    if out or request == Request():
+    written = out is not None or request == Request()
+    if written:
         evaluation.write(outputs)
         typer.echo(f"wrote {outputs.metrics}, {outputs.plots}/ and {outputs.tables}/")
+    evaluation.raise_failures(outputs if written else None)
 
 
 if __name__ == "__main__":

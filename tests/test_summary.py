@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.summary import headlines, name_pictures, read_rows, rows_of
+from pipeline_lib.summary import Gain, headlines, name_pictures, read_rows, rows_of
 
 TREE = {
     "seconds": 3,
@@ -86,3 +86,17 @@ def test_pictures_are_named_and_many_of_a_folder_are_counted(tmp_path: Path) -> 
         str(tmp_path / "plots/coop/b.png"),
         f"{tmp_path}/sheets/ (7 pictures)",
     ]
+
+
+def test_a_gain_stands_beside_its_number_and_is_no_row_of_its_own() -> None:
+    tree = {
+        "test": {
+            "recall": {"at_1": 0.5, "at_4": 0.75},
+            "gain": {"recall": {"at_4": {"mean": 0.25, "se": None}}},
+            "control": {"zero_shot": {"recall": {"at_1": 0.5, "at_4": 0.5}}},
+        }
+    }
+    rows = {row.metric: row for row in rows_of("pos_neg", tree)}
+    assert list(rows) == ["test.recall.at_1", "test.recall.at_4"]
+    assert rows["test.recall.at_1"].gain is None
+    assert rows["test.recall.at_4"].gain == Gain(0.25, None)

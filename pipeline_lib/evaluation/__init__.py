@@ -20,8 +20,8 @@ class Request:
     """What to evaluate; ``None`` stands for the pipeline's own file.
 
     Attributes:
-        checkpoint: A trained model.
-        windows: Folder of the packed windows it is evaluated on.
+        checkpoint: A trained model, a file or a folder as its trainer writes it.
+        windows: Folder of the packed windows it is evaluated on, for a model of windows.
         splits: Which splits; plots show the last.
     """
 
@@ -71,9 +71,23 @@ class Evaluation(Protocol):
     def write(self, outputs: Outputs) -> None:
         """Write metrics, plots and predictions."""
 
+    def raise_failures(self, outputs: Outputs | None) -> None:
+        """Turn items that could not be measured into the error a command ends with.
+
+        Args:
+            outputs: Where :meth:`write` wrote; ``None`` where nothing was written.
+
+        Raises:
+            BatchError: There are such items; all others are measured.
+        """
+
 
 Evaluator = Callable[[Params, Request, Progress], Evaluation]
 
 EVALUATORS: Registry[Evaluator] = Registry(
-    "evaluator", {"coop": "pipeline_lib.evaluation.coop.evaluate:evaluate_coop"}
+    "evaluator",
+    {
+        "coop": "pipeline_lib.evaluation.coop.evaluate:evaluate_coop",
+        "pos_neg": "pipeline_lib.evaluation.pos_neg.evaluate:evaluate_pos_neg",
+    },
 )

@@ -66,6 +66,9 @@ class CoopEvaluation:
         tree = self.metrics[shown.windows.split]
         draw_plots(outputs.plots, shown, tree, self.lineup, self.timelines)
 
+    def raise_failures(self, outputs: Outputs | None) -> None:
+        """Nothing to raise: windows that cannot be measured never get this far."""
+
 
 def evaluate_coop(params: Params, request: Request, progress: Progress = SILENT) -> CoopEvaluation:
     """Evaluate a CoOp checkpoint: loads the text tower that the checkpoint names.

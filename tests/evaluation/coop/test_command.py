@@ -21,6 +21,9 @@ class FakeEvaluation:
     def write(self, outputs: Outputs) -> None:
         self.written.append(outputs)
 
+    def raise_failures(self, outputs: Outputs | None) -> None:
+        assert (outputs is not None) == bool(self.written)
+
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEvaluation:

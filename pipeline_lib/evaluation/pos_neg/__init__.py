@@ -1,0 +1,1 @@
+"""Frames chosen for questions before and after fine-tuning, beside choices that see no video."""
