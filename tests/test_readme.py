@@ -25,6 +25,7 @@ if "root: data/demo" not in committed("params.yaml"):
     pytest.skip("the project works on other data than the demo's", allow_module_level=True)
 
 COOP = json.loads(committed("metrics/coop.json"))
+POS_NEG = json.loads(committed("metrics/pos_neg.json"))
 DEMO_CLIP = json.loads(committed("metrics/demo_clip.json"))
 
 
@@ -66,6 +67,41 @@ def test_the_table_of_the_demo_clip_is_the_committed_one(label, attribute):
     measured = DEMO_CLIP[attribute]
     controls = [measured["control"][name]["accuracy"] for name in ("random_init", "chance")]
     assert row(label) == [round(100 * value, 1) for value in (measured["accuracy"], *controls)]
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "metric"),
+    [
+        ("moments found within a second by the best frame", "recall", "at_1"),
+        ("moments found within a second by 4 frames", "recall", "at_4"),
+        ("Sim-m at 0.95: every true frame has a chosen one that similar", "sim_m", "m95"),
+        ("Sim-m, mean of 0.95 to 0.99", "sim_m", "mean"),
+    ],
+)
+def test_the_table_of_frames_for_questions_is_the_committed_one(label, kind, metric):
+    test = POS_NEG["test"]
+    columns = ("zero_shot", "shuffled", "uniform", "chance")
+    values = [b[kind][metric] for b in (test, *(test["control"][name] for name in columns))]
+    assert row(label) == [round(100 * value, 1) for value in values]
+
+
+def test_the_gain_on_questions_is_the_committed_one():
+    test = POS_NEG["test"]
+    gain = test["gain"]["recall"]["at_4"]
+    sizes = f"{test['items']} questions, {test['videos']} videos"
+    found = f"Found by 4 frames are {100 * gain['mean']:.1f} ± {100 * gain['se']:.1f} per cent"
+    assert sizes in README
+    assert found in README
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_fine_tuning_finds_more_moments_than_any_control(split):
+    metrics = POS_NEG[split]
+    gain = metrics["gain"]["recall"]["at_4"]
+    assert gain["mean"] > 2 * gain["se"]
+    for name, control in metrics["control"].items():
+        assert metrics["recall"]["at_4"] > control["recall"]["at_4"] + 0.15, name
+        assert metrics["sim_m"]["mean"] > control["sim_m"]["mean"] + 0.15, name
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -37,14 +37,15 @@ _ARCHITECTURES = {
     "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6},
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
     "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16},
+    "giant": {"hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24},
 }
+_GATED = ("giant",)  # with a SwiGLU in place of the MLP
 # Trained at 518 pixels: 37x37 positions, which transformers interpolates to 16x16 for 224.
 _COMMON = {
     "image_size": 518,
     "patch_size": 14,
     "mlp_ratio": 4,
     "layerscale_value": 1.0,
-    "use_swiglu_ffn": False,
 }
 
 
@@ -91,7 +92,9 @@ def load_dinov2(config: DinoV2Config, placement: Placement) -> DinoV2Backbone:
 
 def _build(model: str) -> Any:
     transformers = import_transformers()
-    config = transformers.Dinov2Config(**_COMMON, **_ARCHITECTURES[model])
+    config = transformers.Dinov2Config(
+        **_COMMON, **_ARCHITECTURES[model], use_swiglu_ffn=model in _GATED
+    )
     return transformers.Dinov2Model(config)
 
 

@@ -74,12 +74,12 @@ class DinoV2Config:
     """One DINOv2 image network, its class token.
 
     Attributes:
-        model: ``small``, ``base`` or ``large``.
+        model: ``small``, ``base``, ``large`` or ``giant``.
         weights: ``facebook`` (published), a folder in transformers' format, or ``untrained``.
         seed: Seed of untrained weights; ignored otherwise.
     """
 
-    model: Literal["small", "base", "large"] = "base"
+    model: Literal["small", "base", "large", "giant"] = "base"
     weights: str = "facebook"
     seed: Natural = 0
 

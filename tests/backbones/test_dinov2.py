@@ -81,7 +81,12 @@ def test_untrained_weights_follow_their_seed(backbone):
 
 @pytest.mark.parametrize(
     ("model", "millions", "dim"),
-    [("small", 22.06, 384), ("base", 86.58, 768), ("large", 304.37, 1024)],
+    [
+        ("small", 22.06, 384),
+        ("base", 86.58, 768),
+        ("large", 304.37, 1024),
+        ("giant", 1136.48, 1536),
+    ],
 )
 def test_published_sizes(model, millions, dim):
     from pipeline_lib.backbones.dinov2 import _build
