@@ -10,6 +10,9 @@ from collections.abc import Iterable
 EXIT_BUG = 1
 EXIT_USER = 2
 
+# Known names in a message: of a folder of videos there may be thousands.
+_LISTED = 20
+
 
 class CliplineError(Exception):
     """Base of every error whose cause lies in the user's input, never in this code.
@@ -70,7 +73,10 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence naming the nearest known name, or all of them when nothing is close."""
+    """A sentence naming the nearest known name, or the first of them when nothing is close."""
     names = sorted(known)
     near = nearest(name, names)
-    return f"Did you mean {near!r}?" if near else f"Known: {', '.join(names)}."
+    if near:
+        return f"Did you mean {near!r}?"
+    more = len(names) - _LISTED
+    return f"Known: {', '.join(names[:_LISTED])}" + (f" and {more} more." if more > 0 else ".")

@@ -16,6 +16,7 @@ from pipeline_lib.config import Params
 from pipeline_lib.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+_LONGEST_SHOWN = 200  # characters of a value in a message
 
 
 def load_params(path: Path) -> Params:
@@ -95,7 +96,10 @@ def _explain(problem: ErrorDetails, path: str, tree: Any, root: Any) -> ConfigEr
         hint = did_you_mean(value, _literal_values(root, loc))
     elif problem["type"] == "dataclass_type":
         message, hint = "should be a section", f"Its keys: {', '.join(_known_keys(root, loc))}."
-    return ConfigError(f"{where} = {json.dumps(value, ensure_ascii=False)}: {message}.", hint=hint)
+    shown = json.dumps(value, ensure_ascii=False)
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}…"
+    return ConfigError(f"{where} = {shown}: {message}.", hint=hint)
 
 
 def _line(tree: Any, loc: tuple[int | str, ...]) -> str:

@@ -23,6 +23,8 @@ _stderr = Console(stderr=True)
 # What the machine refuses rather than the code gets wrong.
 _MACHINE_ERRORS = {
     errno.ENOSPC: "Free some disk space and run again; finished items are kept.",
+    errno.EDQUOT: "Free some of your share of the disk and run again; finished items are kept.",
+    errno.EFBIG: "Files of this size are not allowed here: see `ulimit -f`, or use another disk.",
     errno.EROFS: "Choose an output folder that can be written.",
     errno.EACCES: "Check who may read and write there.",
     errno.EPERM: "Check who may read and write there.",
@@ -48,7 +50,8 @@ def run(app: typer.Typer) -> None:
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise
-        _complain(f"{error.filename or 'output'}: {error.strerror}.", _MACHINE_ERRORS[error.errno])
+        place = os.fsdecode(error.filename or "output")
+        _complain(f"{place}: {error.strerror}.", _MACHINE_ERRORS[error.errno])
         sys.exit(EXIT_USER)
     except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is a bug
         traceback.print_exc()
@@ -60,7 +63,10 @@ def run(app: typer.Typer) -> None:
 
 
 def _log_to_stderr() -> None:
-    handler = RichHandler(console=_stderr, show_time=False, show_path=False)
+    handler: logging.Handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))  # one line, for grep
+    if _stderr.is_terminal:
+        handler = RichHandler(console=_stderr, show_time=False, show_path=False)
     # open_clip tells its whole life on the root logger; what matters of it is checked here.
     handler.addFilter(lambda record: record.name != "root" or record.levelno >= logging.ERROR)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])

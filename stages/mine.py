@@ -24,6 +24,7 @@ def mine(
     the pictures in OUT/sheets. Embeddings are kept, so a second run with another threshold,
     strategy or seed is fast, and one that was killed goes on where it stopped.
     """
+    from pipeline_lib.mining.report import FAILURES, SKIPPED
     from pipeline_lib.mining.stage import mine_stage
     from pipeline_lib.params_file import load_params
 
@@ -33,11 +34,11 @@ def mine(
     line = "{items_mined} of {items} items, {true_frames} true and {neg_frames} negative frames"
     typer.echo(f"{out}: {line.format(**facts)}; pictures in {out / 'sheets'}")
     if report.skipped:
-        typer.echo(f"{len(report.skipped)} items have nothing to mine: {out / 'skipped.csv'}")
+        typer.echo(f"{len(report.skipped)} items have nothing to mine: {out / SKIPPED}")
     if read.mine.on_failure == "stop":
         report.raise_failures(out)
     elif report.failures:
-        typer.echo(f"{len(report.failures)} items failed: {out / 'failures.csv'}")
+        typer.echo(f"{len(report.failures)} items failed: {out / FAILURES}")
 
 
 if __name__ == "__main__":

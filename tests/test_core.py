@@ -18,6 +18,8 @@ def test_nearest_name_or_all_names():
     assert nearest("evaluat", ["evaluate", "extract"]) == "evaluate"
     assert "Did you mean 'clip'?" in did_you_mean("cilp", ["clip", "dinov2"])
     assert did_you_mean("zzz", ["clip", "dinov2"]) == "Known: clip, dinov2."
+    many = [f"video_{number:04d}" for number in range(5000)]
+    assert did_you_mean("zzz", many).endswith("video_0018, video_0019 and 4980 more.")
 
 
 def test_registry_imports_only_what_is_asked_for():

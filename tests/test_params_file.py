@@ -65,6 +65,13 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path, section, line, message, 
         assert hint in caught.value.hint
 
 
+def test_a_long_value_is_cut_in_the_message(tmp_path):
+    path = write(tmp_path, f"data: [{', '.join(['x'] * 5000)}]\n")
+    with pytest.raises(ConfigError, match=r"x\W+…: should be a section") as caught:
+        load_params(path)
+    assert len(caught.value.message) < 400
+
+
 def test_an_unknown_section_names_the_nearest(tmp_path):
     with pytest.raises(ConfigError, match="trian is not a parameter") as caught:
         load_params(write(tmp_path, "data: {root: x}\ntrian: {}\n"))

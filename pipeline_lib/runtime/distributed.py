@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from pipeline_lib.errors import EXIT_BUG, ConfigError
+from pipeline_lib.errors import EXIT_BUG, EXIT_USER, CliplineError, ConfigError
 from pipeline_lib.runtime.device import choose_device
 
 T = TypeVar("T")
@@ -115,9 +115,9 @@ def joined(device: str) -> Iterator[Group]:
 
     Raises:
         ConfigError: No such device, or more processes than GPUs.
+        CliplineError: Another process was killed.
     """
-    # Not by WORLD_SIZE alone, which clusters set for their own ends.
-    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if _launched() == 1:
         yield Group(choose_device(device))
         return
     store, rank, world = next(iter(rendezvous("env://", timeout=_PATIENCE)))
@@ -135,8 +135,49 @@ def joined(device: str) -> Iterator[Group]:
             # torchrun ends this process as soon as the first one has said why and gone.
             time.sleep(_GRACE_S)
             raise SystemExit(getattr(error, "exit_code", EXIT_BUG)) from None
+        if _lost_another(error):
+            raise CliplineError(
+                "Another process of the training has ended: killed, or out of memory.",
+                hint="Start it again in the same way; it goes on after the last finished epoch.",
+            ) from None
         raise
     dist.destroy_process_group()
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether this process could not reach the others, in the words of NCCL or gloo."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and "gloo/transport" in str(error)
+    )
+
+
+def require_alone(what: str) -> None:
+    """Refuse to be one of several processes that ``torchrun`` started.
+
+    The first one says why; the others wait until ``torchrun`` ends them.
+
+    Args:
+        what: For the message: what only one process does.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    world = _launched()
+    if world == 1:
+        return
+    if os.environ["RANK"] != "0":
+        time.sleep(_GRACE_S)
+        raise SystemExit(EXIT_USER)
+    raise ConfigError(
+        f"{what} is the work of one process, and torchrun started {world}.",
+        hint="Start it without torchrun.",
+    )
+
+
+def _launched() -> int:
+    """How many processes ``torchrun`` started; 1 without it."""
+    # Not by WORLD_SIZE alone, which clusters set for their own ends.
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
 
 
 def _own_device(name: str) -> torch.device:

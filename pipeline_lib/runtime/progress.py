@@ -58,12 +58,12 @@ class RichProgress:
     def task(self, title: str, total: int) -> Iterator[Advance]:
         """Show one bar for the time of the context."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # both name files: [/a] is no markup
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         interactive = self._console.is_terminal
         with RichBars(*columns, console=self._console, disable=not interactive) as bars:
@@ -77,4 +77,5 @@ class RichProgress:
 
             yield advance
         if not interactive:
-            self._console.print(f"{title}: {total} done", highlight=False)
+            line = f"{title}: {total} done"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)

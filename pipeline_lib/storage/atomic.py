@@ -1,8 +1,11 @@
 """Writes that either happen whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".partial"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A writer that fails with less than this left failed for want of room.
+_LITTLE = 1 << 20
 
 
 @contextmanager
@@ -32,13 +38,40 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with want_of_room_told(path):
+            yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def want_of_room_told(path: Path) -> Iterator[None]:
+    """A context in which a full disk is an ``OSError`` that says where.
+
+    A failed write does not name its file, and writers in C++ and Rust have errors and words of
+    their own.
+
+    Args:
+        path: What is being written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM and error.filename is None:
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(told[1]) if told else 0
+        if isinstance(error, RuntimeError) and shutil.disk_usage(path.parent).free < _LITTLE:
+            number = errno.ENOSPC
+        if number in _NO_ROOM:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def temporary_prefix(name: str) -> str:

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.storage.atomic import write_text
 
 # A file changed this recently may change again within one tick of its clock, unseen.
@@ -26,6 +27,19 @@ class HashCache:
         self._path = path
         self._known = _read(path) if path is not None else {}
         self._changed = False
+
+    def sha256(self, path: Path) -> str:
+        """The hash of a file; its bytes are read only where it is new or has changed.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        info = path.stat()
+        digest = self.get(str(path), info)
+        if digest is None:
+            digest = sha256_file(path)
+            self.put(str(path), info, digest)
+        return digest
 
     def get(self, path: str, info: os.stat_result) -> str | None:
         """The hash of an unchanged file, or ``None``."""

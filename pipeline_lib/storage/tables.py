@@ -36,7 +36,9 @@ def read_parquet(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             f"No table {path}.", hint="`dvc repro` makes it; or run the stage before this one."
         ) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: not a readable parquet file: {error}") from None
+        raise DataError(
+            f"{path}: not a readable parquet file: {error}", hint="Make it again: `dvc repro`."
+        ) from None
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(

@@ -9,7 +9,7 @@ import torch
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime import distributed
-from pipeline_lib.runtime.distributed import ALONE, Group, joined
+from pipeline_lib.runtime.distributed import ALONE, Group, joined, require_alone
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +62,22 @@ def test_the_first_process_logs_for_all(caplog):
     assert caplog.messages == ["from 0"]
 
 
+def test_what_one_process_does_is_refused_once(monkeypatch):
+    require_alone("train coop")
+    monkeypatch.setattr(distributed.dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(distributed, "_GRACE_S", 0.0)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    require_alone("train coop")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match=r"the work of one process, .* started 2"):
+        require_alone("train coop")
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit) as ended:
+        require_alone("train coop")
+    assert ended.value.code == 2
+
+
 def torchrun(folder, program):
     (folder / "program.py").write_text(program)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -108,6 +124,28 @@ def test_two_processes_exchange(tmp_path):
     done = torchrun(tmp_path, EXCHANGE)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.glob("done*")) == ["done0", "done1"]
+
+
+KILLED = """
+import os, signal
+from pipeline_lib.errors import CliplineError
+from pipeline_lib.runtime.distributed import joined
+try:
+    with joined("cpu") as group:
+        group.barrier()
+        if group.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        group.barrier()
+except CliplineError as error:
+    print("heard:", error, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told_in_one_line(tmp_path):
+    done = torchrun(tmp_path, KILLED)
+    assert done.returncode != 0
+    assert done.stdout.count("heard: Another process of the training has ended") == 1
 
 
 @pytest.mark.slow

@@ -106,6 +106,19 @@ def test_an_output_folder_that_cannot_be_written(tmp_path, model):
     assert "Traceback" not in done.stderr
 
 
+def test_a_warning_in_a_log_is_one_line():
+    words = "a warning " + "with many words " * 20
+    code = (
+        "import logging\n"
+        "from stages._command import _log_to_stderr\n"
+        "_log_to_stderr()\n"
+        f"logging.getLogger('pipeline_lib.x').warning({words!r})\n"
+        "logging.getLogger().warning('of open_clip')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == f"WARNING  {words}\n"
+
+
 def test_a_bug_says_so_and_exits_with_1():
     code = (
         "import typer\n"
