@@ -5,8 +5,8 @@ import torch
 from pipeline_lib.backbones import BACKBONES
 from pipeline_lib.backbones.base import Backbone, Placement
 from pipeline_lib.backbones.openvino_engine import OpenVinoBackbone
-from pipeline_lib.config import ExtractConfig, RuntimeConfig
-from pipeline_lib.errors import ConfigError
+from pipeline_lib.config import ClipConfig, ExtractConfig, RuntimeConfig
+from pipeline_lib.errors import ConfigError, did_you_mean
 from pipeline_lib.runtime.device import choose_device, set_threads
 
 
@@ -41,3 +41,23 @@ def load_section(
             hint=f"Add extract.{name}.model and extract.{name}.weights.",
         )
     return load(section, Placement(device, precision, config.batch_size))
+
+
+def clip_section(name: str, config: ExtractConfig, parameter: str) -> ClipConfig:
+    """The section of the CLIP called ``name``.
+
+    Args:
+        name: Of a backbone.
+        config: The section ``extract``.
+        parameter: Where the name stands, for the message.
+
+    Raises:
+        ConfigError: It is no CLIP, or has no section.
+    """
+    clips = {key: value for key, value in vars(config).items() if isinstance(value, ClipConfig)}
+    if name not in clips:
+        raise ConfigError(
+            f"{parameter} = {name!r} is no CLIP with a section extract.{name} in params.yaml.",
+            hint=did_you_mean(name, clips) if clips else f"Add extract.{name}.model.",
+        )
+    return clips[name]

@@ -80,9 +80,17 @@ def read_config(folder: Path, model_type: str) -> dict[str, Any]:
     if found != model_type:
         raise WeightsError(
             f"{folder / CONFIG}: model_type is {found!r}, not {model_type!r}.",
-            hint="Name the folder of the right model.",
+            hint=f"It holds folders of models: name one of {', '.join(below)}."
+            if (below := _models_below(folder))
+            else "Name the folder of the right model.",
         )
     return content
+
+
+def _models_below(folder: Path) -> list[str]:
+    """Model folders inside ``folder``, as a training leaves several of them beside one file."""
+    names = (CONFIG, "open_clip_config.json")
+    return sorted({str(path.parent) for name in names for path in folder.glob(f"*/{name}")})
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from pipeline_lib.video.scaling import resize_image
 
 log = logging.getLogger(__name__)
 
+# Features are float32; digits beyond these are rounding noise, and equal frames have to tie.
+_DECIMALS = 6
+
 
 @dataclass(frozen=True)
 class EmbeddedVideo:
@@ -46,7 +49,6 @@ def embed_video(
     *,
     every_s: float | None = None,
     times_s: Sequence[float] | NDArray[np.float64] | None = None,
-    decoder: str = "pyav",
     squash: tuple[int, int] | None = None,
 ) -> EmbeddedVideo:
     """Decode a video once and embed its frames with every backbone.
@@ -62,7 +64,6 @@ def embed_video(
         times_s: Seconds since the first frame, in any order; one row a time, in this order, equal
             ones where they show one frame. A time past the end gives the last frame. Exactly one
             of ``every_s`` and ``times_s`` is given.
-        decoder: A name in ``pipeline_lib.video.decoders.DECODERS``.
         squash: Width and height that every frame is scaled to first, whatever its shape.
 
     Raises:
@@ -78,13 +79,13 @@ def embed_video(
     if every_s is not None:
         if not every_s > 0:
             raise ValueError(f"every_s must be positive, not {every_s}.")
-        with _watching(path, decoder) as video:
+        with _watching(path) as video:
             samples = video.until_end(k * every_s for k in count())
             return _embed(samples, video, backbones, squash)[0]
     times = np.asarray(times_s, dtype=np.float64)
     _refuse_times_without_frame(path, times)
     order = np.argsort(times, kind="stable")
-    with _watching(path, decoder) as video:
+    with _watching(path) as video:
         distinct, row_of = _embed(video.at(times[order].tolist()), video, backbones, squash)
     rows = np.empty(len(times), dtype=np.int64)
     rows[order] = row_of
@@ -117,6 +118,23 @@ def unit_rows(rows: NDArray[np.floating], what: str = "a frame") -> NDArray[np.f
     return wide / lengths[:, None]
 
 
+def rounded_cosines(
+    rows: NDArray[np.floating], direction: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The cosine of every row with one direction, rounded to six decimals.
+
+    Args:
+        rows: [n, D], of length 1.
+        direction: [D], of length 1: another frame, or a caption in the same space.
+
+    Returns:
+        float64 [n].
+    """
+    # Elementwise sums, not a matrix product: its bits would depend on how many rows it has.
+    products = rows.astype(np.float64) * direction.astype(np.float64)
+    return products.sum(axis=1).round(_DECIMALS)
+
+
 def squash_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """An RGB image [H, W, 3] scaled to ``size`` (width, height) whatever its shape."""
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
@@ -141,9 +159,9 @@ def _refuse_times_without_frame(path: Path, times: NDArray[np.float64]) -> None:
 
 
 @contextmanager
-def _watching(path: Path, decoder: str) -> Iterator[VideoReader]:
+def _watching(path: Path) -> Iterator[VideoReader]:
     """An open video; what is found wrong with it on the way is said at the end."""
-    with open_video(path, decoder=decoder) as video:
+    with open_video(path) as video:
         yield video
         if video.damage:
             log.warning("%s: %s; the rest is used", path, video.damage.message)

@@ -55,7 +55,7 @@ class SimMConfig:
 
     backbone: str = "dinov2"
     thresholds: Annotated[tuple[Cosine, ...], Field(min_length=1)] = (0.95, 0.96, 0.97, 0.98, 0.99)
-    squash: Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")] | None = None
+    squash: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,14 +6,53 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
+from pathlib import Path
 from typing import Any
+
+from pipeline_lib.errors import DataError
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # Longer ones become floating-point numbers: Python refuses to read integers of some thousand
 # digits, and one of more than 308 is no finite time either way.
 _LONGEST_INTEGER = 300
+
+
+def read_json_text(path: Path, what: str, hint: str) -> str:
+    """The text of a JSON file in UTF-8, without its byte order mark.
+
+    Args:
+        path: The file.
+        what: What it is called where it is missing.
+        hint: What such a file holds.
+
+    Raises:
+        DataError: It is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"No {what} {path}.", hint=hint) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from None
+
+
+@contextmanager
+def naming_line(path: Path, lines: "Lines") -> Iterator[None]:
+    """A context in which a fault of the JSON in ``path`` is told with its line and column.
+
+    Raises:
+        DataError: For any ``JSONDecodeError``.
+    """
+    try:
+        yield
+    except JSONDecodeError as error:
+        line, column = lines.at(error.pos), lines.column(error.pos)
+        raise DataError(f"{path}:{line}: not valid JSON: {error.msg} (column {column}).") from None
 
 
 class JsonObject(dict[str, Any]):

@@ -31,6 +31,7 @@ class Mined:
     """What a mining run left.
 
     Attributes:
+        directory: Where it is.
         items: One row an item of the question file, sorted by id: ``id``, ``line``,
             ``video_path``, ``video_sha256`` (empty where unknown), ``question``, ``choices`` (tuple
             of texts), ``support_frames`` (tuple of seconds), ``status`` (of ``STATUSES``),
@@ -42,6 +43,7 @@ class Mined:
             item has a true frame.
     """
 
+    directory: Path
     items: pd.DataFrame
     frames: pd.DataFrame
 
@@ -60,7 +62,7 @@ def read_mined(directory: Path) -> Mined:
     _check_items(directory / ITEMS, items)
     _check_frames(directory / FRAMES, frames, items)
     _check_pictures(directory, frames)
-    return Mined(items, frames)
+    return Mined(directory, items, frames)
 
 
 def _check_items(table: Path, items: pd.DataFrame) -> None:

@@ -118,7 +118,7 @@ class ItemFields:
     def _is_text(self, path: _Path, value: Any, wanted: str = "a text") -> bool:
         if not isinstance(value, str):
             self._note(path, f"{_is(path, value)} not {wanted}")
-        elif not _encodable(value):
+        elif not encodable(value):
             self._note(path, f"{_is(path, value)} not valid Unicode: it holds half a character")
         else:
             return True
@@ -141,14 +141,15 @@ def short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def _is(path: _Path, value: Any) -> str:
-    where = "".join(f"[{part}]" if isinstance(part, int) else part for part in path)
-    return f"{where} = {shown(value)} is"
-
-
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether ``text`` is whole Unicode; bytes that were none leave half a character."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is(path: _Path, value: Any) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else part for part in path)
+    return f"{where} = {shown(value)} is"

@@ -3,11 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.datasets.json_lines import JsonObject, JsonScanner, Lines, find_value
+from pipeline_lib.datasets.json_lines import (
+    JsonObject,
+    JsonScanner,
+    Lines,
+    find_value,
+    naming_line,
+    read_json_text,
+)
 from pipeline_lib.datasets.question_fields import ItemFields, Problem, short, shown
 from pipeline_lib.errors import DataError
 from pipeline_lib.paths import same_file_key
@@ -97,29 +103,15 @@ def read_questions(path: Path) -> QuestionFile:
     Raises:
         DataError: The file cannot be read, is not JSON, or has no list ``data``.
     """
-    text = _text(path)
+    text = read_json_text(path, "question file", _HINT)
     lines = Lines(text)
-    try:
+    with naming_line(path, lines):
         items = _items(path, text, lines)
-    except JSONDecodeError as error:
-        line, column = lines.at(error.pos), lines.column(error.pos)
-        raise DataError(f"{path}:{line}: not valid JSON: {error.msg} (column {column}).") from None
     _note_repeated(items)
     return QuestionFile(
         tuple(item.question for item in items if not item.problems),
         tuple(_fault(path, text, lines, item) for item in items if item.problems),
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"No question file {path}.", hint=_HINT) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from None
 
 
 def _items(path: Path, text: str, lines: Lines) -> list[_Item]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.extraction.shards import FOLDER
-from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import TEMPORARY_SUFFIX, temporary_prefix
 from pipeline_lib.storage.features import (
@@ -187,11 +186,6 @@ def _whole(video_id: str, entry: VideoEntry, sizes: Sizes) -> bool:
 def _digest(path: Path, hashes: HashCache) -> str | None:
     """The hash of a video; ``None`` where it cannot be read, which decoding then reports."""
     try:
-        info = path.stat()
-        digest = hashes.get(str(path), info)
-        if digest is None:
-            digest = sha256_file(path)
-            hashes.put(str(path), info, digest)
+        return hashes.sha256(path)
     except OSError:
         return None
-    return digest

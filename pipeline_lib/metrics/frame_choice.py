@@ -12,26 +12,7 @@ from numpy.typing import NDArray
 from pipeline_lib.config import FrameSegments
 from pipeline_lib.errors import ConfigError
 
-# Features are float32; digits beyond these are rounding noise, and equal frames have to tie.
-_DECIMALS = 6
 _OPENING = 3  # frames in the first part of "original-first3"
-
-
-def caption_scores(
-    frames: NDArray[np.float32], caption: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """The cosine of every frame with a caption, rounded to six decimals.
-
-    Args:
-        frames: float32 [n, D], rows of length 1.
-        caption: float32 [D], of length 1.
-
-    Returns:
-        float64 [n].
-    """
-    # Elementwise sums, not a matrix product: its bits would depend on how many rows it has.
-    products = frames.astype(np.float64) * caption.astype(np.float64)
-    return products.sum(axis=1).round(_DECIMALS)
 
 
 def cut_timeline(n: int, k: int, segments: FrameSegments) -> list[tuple[int, int]]:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.questions import Question
 from pipeline_lib.errors import CliplineError
-from pipeline_lib.paths import nfc, under
-from pipeline_lib.video.files import find_videos
+from pipeline_lib.paths import nfc
+from pipeline_lib.video.files import file_named, find_videos
 from pipeline_lib.video.reader import TIME_TOLERANCE_S
 
 
@@ -40,15 +40,14 @@ class VideoFolder:
         self._root = root
         self._excluded = frozenset(map(nfc, exclude))
         found = find_videos(root, exclude)
-        # File systems keep the spelling they were given; the question file may use another.
-        self._spelled = {
-            nfc(video.path.relative_to(root).as_posix()): video.path
+        self._files = {
+            nfc(video.path.relative_to(root).as_posix()): (video.path,)
             for video in (*found.videos, *found.ambiguous)
         }
 
     def excludes(self, video_path: str) -> bool:
         """Whether ``data.exclude`` names this video."""
-        return _name(video_path) in self._excluded
+        return nfc(PurePosixPath(video_path).as_posix()) in self._excluded
 
     def locate(self, video_path: str) -> Path:
         """The file an item names.
@@ -57,16 +56,12 @@ class VideoFolder:
             ItemError: There is none (``missing_video``).
             DataError: The path leaves the folder.
         """
-        path = self._spelled.get(_name(video_path)) or under(self._root, video_path)
+        path = file_named(self._root, self._files, video_path)
         if not path.exists():
             raise ItemError(
                 f"there is no video {video_path!r} below {self._root}", reason="missing_video"
             )
         return path
-
-
-def _name(video_path: str) -> str:
-    return nfc(PurePosixPath(video_path).as_posix())
 
 
 @dataclass(frozen=True)

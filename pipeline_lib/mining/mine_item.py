@@ -1,14 +1,18 @@
 """One item of a watched video: which of its frames become pictures, and what they are called."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.backbones.video_embedding import rounded_cosines
 from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.mined import NEGATIVE, TRUE
 from pipeline_lib.datasets.questions import Question
 from pipeline_lib.mining.candidates import ItemPlan
 from pipeline_lib.mining.report import NO_SEGMENT, MinedFrame, MinedItem
-from pipeline_lib.mining.selection import max_cosine, select
 from pipeline_lib.mining.watching import SeenFrame
 
 T = TypeVar("T")
@@ -45,6 +49,44 @@ def mine_item(plan: ItemPlan, seen: Mapping[int, SeenFrame], config: MineConfig)
         )
     empty = sorted(set(range(config.segments)) - {segments[k] for k in chosen})
     return MinedItem(question, tuple(rows), tuple(cosines), tuple(empty))
+
+
+def max_cosine(embedding: NDArray[np.float64], true: Sequence[NDArray[np.float64]]) -> float:
+    """The largest cosine of a frame to any true frame, rounded to six decimals.
+
+    Args:
+        embedding: float64 [D], length 1.
+        true: At least one, each float64 [D], length 1.
+    """
+    return float(rounded_cosines(np.stack(true), embedding).max())
+
+
+def select(
+    segments: Sequence[int], frames: Sequence[int], cosines: Sequence[float], config: MineConfig
+) -> list[int]:
+    """Choose negatives among candidates.
+
+    Args:
+        segments: Segment of each candidate, in the order of the draws.
+        frames: Its place among the frames of the video.
+        cosines: Its largest cosine to a true frame; a negative's is below ``threshold``.
+        config: Of each segment at most ``frames_per_segment`` are taken: with ``strategy: random``
+            the first that pass, with ``hard`` those most similar to a true frame, the earlier
+            one of equals.
+
+    Returns:
+        Positions of the chosen candidates in the order of time.
+    """
+    order: Sequence[int] = range(len(frames))
+    if config.strategy == "hard":
+        order = sorted(order, key=lambda k: (-cosines[k], frames[k]))
+    kept: Counter[int] = Counter()
+    chosen = []
+    for k in order:
+        if cosines[k] < config.threshold and kept[segments[k]] < config.frames_per_segment:
+            kept[segments[k]] += 1
+            chosen.append(k)
+    return sorted(chosen, key=lambda k: frames[k])
 
 
 def _distinct(

@@ -12,7 +12,6 @@ from pipeline_lib.config import MineConfig
 from pipeline_lib.datasets.mined import FAILED, MINED, NO_SUPPORT_FRAMES
 from pipeline_lib.datasets.questions import Question
 from pipeline_lib.errors import VideoError
-from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.mining.candidates import ItemPlan, SegmentDraws, plan_item, timeline_s
 from pipeline_lib.mining.items import ItemError, VideoSpan, support_times
 from pipeline_lib.mining.mine_item import mine_item
@@ -149,14 +148,9 @@ class VideoMiner:
 
     def _digest(self, path: Path) -> str:
         try:
-            info = path.stat()
-            digest = self.hashes.get(str(path), info)
-            if digest is None:
-                digest = sha256_file(path)
-                self.hashes.put(str(path), info, digest)
+            return self.hashes.sha256(path)
         except OSError as error:
             raise VideoError(f"{path}: {error.strerror}.", reason="unreadable") from None
-        return digest
 
 
 def _span(path: Path) -> tuple[NDArray[np.float64], VideoSpan]:

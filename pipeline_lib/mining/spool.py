@@ -1,5 +1,6 @@
 """Pixels of frames that may be wanted soon."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ class Spool:
         """Keep a picture if there is room for it."""
         if image.nbytes <= self._left:
             self._left -= image.nbytes
-            np.save(self._file(position), image, allow_pickle=False)
+            content = io.BytesIO()  # numpy's own writing does not say that a disk is full
+            np.save(content, image, allow_pickle=False)
+            self._file(position).write_bytes(content.getbuffer())
 
     def load(self, position: int) -> NDArray[np.uint8] | None:
         """A picture that was kept, or ``None``."""

@@ -8,14 +8,13 @@ from pipeline_lib.backbones.loading import load_backbone
 from pipeline_lib.config import Params
 from pipeline_lib.datasets.mined import FRAMES, ITEMS
 from pipeline_lib.datasets.questions import read_questions
-from pipeline_lib.errors import DataError
 from pipeline_lib.mining.items import VideoFolder
 from pipeline_lib.mining.report import FAILURES, SKIPPED, MiningReport
 from pipeline_lib.mining.run import Miner
 from pipeline_lib.runtime.device import choose_device
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.storage.directories import replacing_directory
+from pipeline_lib.storage.directories import refuse_foreign, replacing_directory
 
 _MADE_HERE = frozenset(("frames_true", "frames_neg", "sheets", FRAMES, ITEMS, FAILURES, SKIPPED))
 # A video has few frames to embed, and every pass is filled up to its batch. On the CPU one of this
@@ -49,7 +48,7 @@ def mine_stage(
         ConfigError: The backbone has no section.
         WeightsError: Its weights are missing or unfit.
     """
-    _refuse_foreign(out)
+    refuse_foreign(out, _is_made_here, "mining")
     root = Path(params.data.root)
     source = root / params.data.questions
     items = read_questions(source)
@@ -71,14 +70,5 @@ def _backbone(params: Params) -> Backbone:
     return load_backbone(params.mine.backbone, config, params.runtime)
 
 
-def _refuse_foreign(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: not a directory.", hint="Choose another --out.")
-    names = [path.name for path in out.iterdir()] if out.exists() else []
-    foreign = sorted(n for n in names if n not in _MADE_HERE and not n.startswith("."))
-    if foreign:
-        raise DataError(
-            f"{out} holds {foreign[0]!r}, which mining did not make; the whole directory would be "
-            "replaced.",
-            hint="Choose another --out, or move that away.",
-        )
+def _is_made_here(name: str) -> bool:
+    return name in _MADE_HERE or name.startswith(".")

@@ -12,8 +12,13 @@ from pipeline_lib.backbones.clip import ClipBackbone
 from pipeline_lib.config import FrameSegments
 from pipeline_lib.fingerprint import sha256_file
 from pipeline_lib.storage.directories import replacing_directory
-from pipeline_lib.top_frames.facts import facts_of
-from pipeline_lib.top_frames.folder import Source, refuse_foreign, write_frame, write_rest
+from pipeline_lib.top_frames.folder import (
+    Source,
+    facts_of,
+    refuse_foreign_result,
+    write_frame,
+    write_rest,
+)
 from pipeline_lib.top_frames.options import ChoiceOptions
 from pipeline_lib.top_frames.ranking import Ranking, embed_captions, rank_frames, read_pixels
 
@@ -77,7 +82,7 @@ class TopFrames:
         Raises:
             DataError: The folder holds something else.
         """
-        refuse_foreign(Path(folder))
+        refuse_foreign_result(Path(folder))
         with replacing_directory(Path(folder)) as made:
             for frame in self.frames:
                 write_frame(made, self.ranking, frame.source_index, frame.image)

@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 
 from pipeline_lib.backbones.clip import ClipBackbone
 from pipeline_lib.errors import BatchError, DataError, VideoError
-from pipeline_lib.fingerprint import sha256_file
-from pipeline_lib.paths import under
+from pipeline_lib.paths import name_fault, under
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.storage.directories import replacing_directory
+from pipeline_lib.storage.directories import claimed, replacing_in_claimed
 from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.storage.tables import write_csv
-from pipeline_lib.top_frames.facts import facts_of
 from pipeline_lib.top_frames.folder import (
     Source,
+    facts_of,
     read_record,
-    refuse_foreign,
+    refuse_foreign_result,
     write_frame,
     write_rest,
 )
@@ -111,10 +110,14 @@ class QueryRunner:
         options, is not answered again. Results of other queries stay where they are.
 
         Raises:
-            DataError: The folder of results holds something else.
+            DataError: The folder of results holds something else, or another run is at work on it.
             WeightsError: The model gives embeddings without direction.
         """
         refuse_foreign_results(self._out)
+        with claimed(self._out, self._out):
+            return self._run(file, progress)
+
+    def _run(self, file: QueryFile, progress: Progress) -> BatchReport:
         report = BatchReport(failures=list(file.faults))
         by_video: defaultdict[Path, list[Query]] = defaultdict(list)
         for query in file.queries:
@@ -135,7 +138,8 @@ class QueryRunner:
         return report
 
     def _answer(self, path: Path, queries: Sequence[Query], report: BatchReport) -> None:
-        digest = self._digest(path)
+        check_file(path)
+        digest = self._hashes.sha256(path)
         todo: list[tuple[Query, Source]] = []
         for query in queries:
             facts = facts_of(self._model, self._options, digest, query.caption)
@@ -157,7 +161,7 @@ class QueryRunner:
         rankings = rank_frames(path, captions, self._embedded(captions), self._model, self._options)
         with ExitStack() as stack:
             folders = [
-                stack.enter_context(replacing_directory(self._out / query.id)) for query, _ in todo
+                stack.enter_context(replacing_in_claimed(self._out / query.id)) for query, _ in todo
             ]
             for index, image in read_pixels(path, rankings, self._options.size):
                 for folder, ranking in zip(folders, rankings, strict=True):
@@ -175,16 +179,10 @@ class QueryRunner:
                 self._directions[caption] = embed_captions(self._model, [caption])[0]
         return np.stack([self._directions[caption] for caption in captions])
 
-    def _digest(self, path: Path) -> str:
-        check_file(path)
-        info = path.stat()
-        digest = self._hashes.get(str(path), info) or sha256_file(path)
-        self._hashes.put(str(path), info, digest)
-        return digest
-
     def _write_tables(self, report: BatchReport) -> None:
         for failure in report.failures:
-            if failure.id and read_record(self._out / failure.id):
+            # An id at fault may lead anywhere.
+            if name_fault(failure.id) is None and read_record(self._out / failure.id):
                 shutil.rmtree(self._out / failure.id)  # of another video or caption
         report.failures.sort(key=lambda failure: failure.line)
         table = self._out / FAILURES
@@ -218,4 +216,4 @@ def refuse_foreign_results(out: Path) -> None:
                 f"{out} holds {path.name!r}, which a batch of top-frames did not make.",
                 hint="Choose another --out, or move that away.",
             )
-        refuse_foreign(path)
+        refuse_foreign_result(path)

@@ -10,7 +10,7 @@ from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.top_frames.api import top_frames
 from pipeline_lib.top_frames.batch import BatchReport, QueryRunner, refuse_foreign_results
-from pipeline_lib.top_frames.folder import refuse_foreign
+from pipeline_lib.top_frames.folder import refuse_foreign_result
 from pipeline_lib.top_frames.models import choose_clip, load_chosen
 from pipeline_lib.top_frames.options import ChoiceOptions
 from pipeline_lib.top_frames.queries import read_queries
@@ -125,7 +125,7 @@ def answer(
 def _answer_one(request: OneVideo, setting: Setting) -> VideoReport:
     check_caption(request.caption)
     check_file(request.video)
-    refuse_foreign(setting.out)
+    refuse_foreign_result(setting.out)
     config = choose_clip(setting.model, setting.weights, setting.params)
     options = setting.options
     found = top_frames(

@@ -11,16 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.backbones.clip import ClipBackbone
+from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.pictures.figures import BLUE
 from pipeline_lib.pictures.strip import StripRow, StripTile, draw_strip
 from pipeline_lib.storage.atomic import write_bytes, write_json
+from pipeline_lib.storage.directories import refuse_foreign
 from pipeline_lib.storage.png import encode_png
 from pipeline_lib.storage.tables import write_csv
+from pipeline_lib.top_frames.options import ChoiceOptions
 from pipeline_lib.top_frames.ranking import Ranking
 
 RECORD = "frames.json"
 _STRIP, _SCORES = "strip.png", "scores.csv"
+# Raised whenever the same inputs give other files.
+_VERSION = 1
 _FRAME = re.compile(r"top_\d{2,}_f\d{6,}\.png")
 
 
@@ -35,6 +40,35 @@ class Source:
 
     video: str
     facts: Mapping[str, Any]
+
+
+def facts_of(
+    model: ClipBackbone, options: ChoiceOptions, video_sha256: str, caption: str
+) -> dict[str, Any]:
+    """Model, options, and a fingerprint of everything that the chosen frames depend on.
+
+    Args:
+        model: That scores frames.
+        options: How they are chosen.
+        video_sha256: Of the video's bytes.
+        caption: What is looked for.
+    """
+    inputs = {
+        "version": _VERSION,
+        "video_sha256": video_sha256,
+        "caption": caption,
+        "model": dict(model.identity),
+        "options": options.as_dict(),
+    }
+    return {
+        "video_sha256": video_sha256,
+        "model": model.weights_id,
+        "weights_sha256": model.weights_sha256,
+        "trained": model.trained,
+        "precision": model.precision,
+        **options.as_dict(),
+        "fingerprint": fingerprint(inputs),
+    }
 
 
 def write_frame(folder: Path, ranking: Ranking, index: int, image: NDArray[np.uint8]) -> None:
@@ -79,24 +113,14 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return dict(record) if whole else None
 
 
-def refuse_foreign(folder: Path) -> None:
+def refuse_foreign_result(folder: Path) -> None:
     """Refuse to replace a folder with anything that was not made here.
 
     Raises:
         DataError: It holds something else, or is none.
     """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: not a directory.", hint="Choose another --out.")
-    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    foreign = [name for name in names if not _is_made_here(name)]
-    if names and RECORD not in names:
-        foreign = foreign or names
-    if foreign:
-        raise DataError(
-            f"{folder} holds {foreign[0]!r}, which top-frames did not make; the whole directory "
-            "would be replaced.",
-            hint="Choose another --out, or move that away.",
-        )
+    is_result = (folder / RECORD).exists()
+    refuse_foreign(folder, lambda name: is_result and _is_made_here(name), "top-frames")
 
 
 def _is_made_here(name: str) -> bool:

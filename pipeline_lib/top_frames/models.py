@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import ClipBackbone, load_clip
+from pipeline_lib.backbones.loading import clip_section
 from pipeline_lib.backbones.open_clip_weights import LOCAL_DIR
 from pipeline_lib.config import ClipConfig, ExtractConfig, Params, RuntimeConfig
 from pipeline_lib.errors import ConfigError
@@ -39,12 +40,7 @@ def choose_clip(model: str | None, weights: str | None, params: Params | None) -
             "(--model ViT-L-14-quickgelu --weights openai).",
         )
     name = params.train.pos_neg.backbone
-    section = getattr(params.extract, name, None)
-    if not isinstance(section, ClipConfig):
-        raise ConfigError(
-            f"train.pos_neg.backbone = {name!r}: extract.{name} in params.yaml is no CLIP.",
-            hint="Name a CLIP's section there, or give --model.",
-        )
+    section = clip_section(name, params.extract, "train.pos_neg.backbone")
     return override(section, {"weights": weights})
 
 

@@ -2,11 +2,16 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.datasets.json_lines import JsonObject, JsonScanner, Lines
+from pipeline_lib.datasets.json_lines import (
+    JsonObject,
+    JsonScanner,
+    Lines,
+    naming_line,
+    read_json_text,
+)
 from pipeline_lib.datasets.question_fields import ItemFields, shown
 from pipeline_lib.errors import DataError
 from pipeline_lib.paths import path_fault, same_file_key
@@ -77,13 +82,10 @@ def read_queries(path: Path) -> QueryFile:
     Raises:
         DataError: The file cannot be read, is not JSON, or holds no list of queries.
     """
-    text = _text(path)
+    text = read_json_text(path, "file of queries", _HINT)
     lines = Lines(text)
-    try:
+    with naming_line(path, lines):
         items = _items(path, text, lines)
-    except JSONDecodeError as error:
-        line, column = lines.at(error.pos), lines.column(error.pos)
-        raise DataError(f"{path}:{line}: not valid JSON: {error.msg} (column {column}).") from None
     read = [_query(path, number, *item) for number, item in enumerate(items)]
     queries = [one for one in read if isinstance(one, Query)]
     repeated = _repeated(path, queries)
@@ -93,17 +95,6 @@ def read_queries(path: Path) -> QueryFile:
         tuple(query for query in queries if query.id not in at_fault),
         tuple(sorted(faults, key=lambda fault: fault.line)),
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"No file of queries {path}.", hint=_HINT) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from None
 
 
 def _items(path: Path, text: str, lines: Lines) -> list[tuple[int, Any]]:

@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.backbones.clip import ClipBackbone
-from pipeline_lib.backbones.video_embedding import embed_video, squash_image, unit_rows
+from pipeline_lib.backbones.video_embedding import (
+    embed_video,
+    rounded_cosines,
+    squash_image,
+    unit_rows,
+)
+from pipeline_lib.datasets.question_fields import encodable
 from pipeline_lib.errors import DataError, VideoError
-from pipeline_lib.metrics.frame_choice import caption_scores, choose_frames, cut_timeline
+from pipeline_lib.metrics.frame_choice import choose_frames, cut_timeline
 from pipeline_lib.top_frames.options import ChoiceOptions
 from pipeline_lib.video.reader import open_video
 
@@ -45,14 +51,19 @@ class Ranking:
 
 
 def check_caption(caption: str) -> None:
-    """Refuse a caption without words.
+    """Refuse a caption without words, and one whose bytes were no text in the terminal.
 
     Raises:
-        DataError: It is blank.
+        DataError: It is blank, or not valid Unicode.
     """
     if not caption.strip():
         raise DataError(
             "The caption is empty.", hint='Say what to look for: "a red circle moves left".'
+        )
+    if not encodable(caption):
+        raise DataError(
+            f"The caption {caption!a} is not valid Unicode: it holds half a character.",
+            hint="Type it in UTF-8, or put it into a file for --queries.",
         )
 
 
@@ -99,7 +110,7 @@ def rank_frames(
     segment = np.repeat(np.arange(len(parts)), [end - start for start, end in parts])
     rankings = []
     for caption, direction in zip(captions, directions, strict=True):
-        scores = caption_scores(seen.features[0], direction)
+        scores = rounded_cosines(seen.features[0], direction)
         chosen = choose_frames(scores, options.k, options.segments)
         rank = np.empty(len(chosen), dtype=np.int64)
         rank[np.argsort(-scores[chosen], kind="stable")] = np.arange(1, len(chosen) + 1)

@@ -15,6 +15,7 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.distributed import ALONE, Group
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes, write_json
+from pipeline_lib.storage.directories import claimed
 from pipeline_lib.trainers.curves import Curves
 from pipeline_lib.trainers.resume import Record, Row, RunFolder
 
@@ -100,6 +101,7 @@ def fit(
 
     Raises:
         ConfigError: The loss is not finite, or the selected metric is undefined.
+        DataError: What was saved is damaged, or another run is at work on it.
     """
     record = Record()
     if earlier := folder.load():
@@ -107,6 +109,7 @@ def fit(
         task.load_state(state)
     group.barrier()  # nobody writes, or removes, what another still has to read
     with (
+        claimed(folder.path, folder.path) if group.is_main else nullcontext(),
         Curves(tensorboard, record.history) if group.is_main else nullcontext() as curves,
         progress.task(plan.title, plan.epochs) as advance,
     ):

@@ -4,10 +4,10 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline_lib.errors import DataError, did_you_mean
-from pipeline_lib.paths import VIDEO_SUFFIXES, nfc
+from pipeline_lib.paths import VIDEO_SUFFIXES, nfc, under
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,24 @@ def files_below(root: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
     for relative, path in _walk(root, suffixes):
         found[nfc(relative)].append(path)
     return dict(found)
+
+
+def file_named(root: Path, files: Mapping[str, Sequence[Path]], name: str) -> Path:
+    """The file that a data file calls ``name``, in whatever Unicode form the file system has it.
+
+    Args:
+        root: The folder that ``name`` is relative to.
+        files: Those below it, as :func:`files_below` returns them.
+        name: With forward slashes.
+
+    Returns:
+        Its path; there may be no such file.
+
+    Raises:
+        DataError: ``name`` leads out of the folder.
+    """
+    found = files.get(nfc(PurePosixPath(name).as_posix()))
+    return found[0] if found else under(root, name)
 
 
 def by_id(by_relative: Mapping[str, Sequence[Path]]) -> FoundVideos:

@@ -112,7 +112,7 @@ def test_a_second_run_reads_no_video_that_the_first_one_decoded(
         copied.joinpath(path.name).write_bytes(path.read_bytes())
         os.utime(copied / path.name, (1_500_000_000, 1_500_000_000))
     extract(config, copied, tmp_path / "f", hash_cache=tmp_path / "hashes.json")
-    monkeypatch.setattr("pipeline_lib.extraction.plan.sha256_file", lambda path: 1 / 0)
+    monkeypatch.setattr("pipeline_lib.storage.hash_cache.sha256_file", lambda path: 1 / 0)
     [report] = extract(config, copied, tmp_path / "f", hash_cache=tmp_path / "hashes.json")
     assert len(report.kept) == 6
 

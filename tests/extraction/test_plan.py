@@ -132,7 +132,7 @@ def test_only_videos_with_features_are_hashed(extracted, monkeypatch):
         read.append(path.stem)
         return sha256_file(path)
 
-    monkeypatch.setattr("pipeline_lib.extraction.plan.sha256_file", counted)
+    monkeypatch.setattr("pipeline_lib.storage.hash_cache.sha256_file", counted)
     extracted.add("val/new")
     cache = HashCache(extracted.cache)
     extracted.plan(cache)

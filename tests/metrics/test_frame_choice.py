@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from pipeline_lib.backbones.video_embedding import rounded_cosines
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.metrics.frame_choice import caption_scores, choose_frames, cut_timeline
+from pipeline_lib.metrics.frame_choice import choose_frames, cut_timeline
 
 
 def test_equal_parts_of_a_timeline():
@@ -58,7 +59,7 @@ def test_no_frame_at_all_is_no_choice():
 
 def test_scores_are_cosines_without_their_noise():
     frames = np.array([[0.6, 0.8], [1.0, 0.0], [-0.6, -0.8]], np.float32)
-    scores = caption_scores(frames, np.array([0.6, 0.8], np.float32))
+    scores = rounded_cosines(frames, np.array([0.6, 0.8], np.float32))
     assert scores.tolist() == [1.0, 0.6, -1.0]
-    alone = [caption_scores(frames[i : i + 1], frames[0])[0] for i in range(3)]
-    assert alone == caption_scores(frames, frames[0]).tolist()
+    alone = [rounded_cosines(frames[i : i + 1], frames[0])[0] for i in range(3)]
+    assert alone == rounded_cosines(frames, frames[0]).tolist()

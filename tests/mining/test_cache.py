@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline_lib.mining.embedding_cache import EmbeddingCache
 from tests.mining.number_backbone import NumberBackbone
@@ -33,12 +34,14 @@ def test_what_was_stored_is_read_back_to_the_bit(tmp_path):
     assert same(EmbeddingCache(tmp_path, NumberBackbone()).load(SHA, 18), stored)
 
 
-@pytest.mark.parametrize("change", ["batch", "identity"])
+@pytest.mark.parametrize("change", ["batch", "identity", "device"])
 def test_what_changes_an_embedding_changes_its_name(tmp_path, change):
     EmbeddingCache(tmp_path, NumberBackbone()).store(SHA, rows(1))
     other = NumberBackbone(batch_size=5 if change == "batch" else 4)
     if change == "identity":
         other.identity = {"weights_sha256": "new"}
+    if change == "device":
+        other.device = torch.device("cuda")
     assert EmbeddingCache(tmp_path, other).load(SHA, 2) == {}
 
 

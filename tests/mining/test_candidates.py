@@ -88,6 +88,12 @@ def test_more_tries_only_add_to_fewer():
         assert of_part[:2] == [c for c in few if c.segment == segment]
 
 
+def test_each_part_has_draws_of_its_own():
+    drawn = draw(rate(500), tries_per_segment=20)
+    places = [tuple(c.frame - 100 * s for c in drawn if c.segment == s) for s in range(5)]
+    assert len(set(places)) == 5
+
+
 def test_draws_cover_a_part_evenly():
     counts = np.zeros(10)
     for number in range(2000):

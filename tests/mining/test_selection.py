@@ -5,7 +5,7 @@ import pytest
 
 from pipeline_lib.backbones.video_embedding import unit_rows
 from pipeline_lib.config import MineConfig
-from pipeline_lib.mining.selection import max_cosine, select
+from pipeline_lib.mining.mine_item import max_cosine, select
 
 
 def direction(degrees):

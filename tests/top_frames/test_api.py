@@ -122,6 +122,8 @@ def test_mistakes(video, tmp_path):
         top_frames(video, "frame 1", clip, size=(0, 5))
     with pytest.raises(DataError, match="caption is empty"):
         top_frames(video, " \n", clip)
+    with pytest.raises(DataError, match=r"caption 'a \\udce9' is not valid Unicode"):
+        top_frames(video, "a \udce9", clip)
     with pytest.raises(VideoError, match="no such file"):
         top_frames(tmp_path / "b.mp4", "frame 1", clip)
     with pytest.raises(VideoError, match="not a readable video"):

@@ -1,5 +1,6 @@
 import csv
 import json
+import resource
 import shutil
 import unicodedata
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline_lib.backbones import video_embedding
 from pipeline_lib.errors import BatchError, DataError
+from pipeline_lib.storage.directories import claimed
 from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.top_frames.batch import QueryRunner
 from pipeline_lib.top_frames.options import ChoiceOptions
@@ -107,6 +109,23 @@ def test_what_is_done_is_kept_and_what_changed_is_done_again(run, tmp_path, vide
     assert indices(report, "c") == [6, 16, 33]
 
 
+def test_a_second_run_at_the_same_time_is_refused(run, tmp_path):
+    out = tmp_path / "out"
+    with claimed(out, out), pytest.raises(DataError, match="out: another run is at work on it"):
+        run([query("a")])
+    assert list(out.iterdir()) == []
+
+
+def test_more_queries_of_a_video_than_a_process_may_open_files(run):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+    try:
+        report = run([query(f"q{number}") for number in range(80)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(report.records) == 80
+
+
 def test_results_do_not_depend_on_the_other_queries(run, tmp_path):
     run([query("a"), query("b", caption="frame 3"), query("c", "sub/b.mp4")])
     together = files(tmp_path / "out" / "b")
@@ -159,6 +178,14 @@ def test_a_query_that_fails_now_has_no_old_results(run, tmp_path, videos):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a", "failures.csv", "index.json",
     ]  # fmt: skip
+
+
+def test_an_id_that_leads_out_of_the_results_removes_nothing(run, tmp_path):
+    run([query("a")])
+    (tmp_path / "out" / "a").rename(tmp_path / "kept")
+    outside = [query("../kept"), query(str(tmp_path / "kept"))]
+    assert len(run([query("b"), *outside]).failures) == 2
+    assert (tmp_path / "kept" / "frames.json").is_file()
 
 
 def test_names_in_another_unicode_form_are_found(run, videos):

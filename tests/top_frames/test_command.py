@@ -22,6 +22,7 @@ def folder(tmp_path, monkeypatch):
     constant_rate(tmp_path / "a.mp4", 30)
     garbage(tmp_path / "bad.mp4")
     untrained_clip(tmp_path / "clip")
+    (tmp_path / "config.json").write_text("{}")  # as a training leaves it beside its models
     return tmp_path
 
 
@@ -59,7 +60,7 @@ def test_inside_a_project_its_own_clip_is_taken(folder):
     assert (record["model"], record["k"]) == ("local-dir:clip/untrained", 2)
     assert [frame["segment"] for frame in record["frames"]] == [0, 1]
     (folder / "params.yaml").write_text("data: {root: data}\nextract: {dinov2: {}}\n")
-    assert "extract.clip in params.yaml is no CLIP" in str(call("a.mp4", "x").exception)
+    assert "is no CLIP with a section extract.clip" in str(call("a.mp4", "x").exception)
 
 
 def test_many_queries(folder):
@@ -96,6 +97,7 @@ def test_many_queries(folder):
         (("clip", "x", *MODEL), "clip: not a file"),
         (("a.mp4", "x", "--model", "models/best"), "models/best: no such folder"),
         (("a.mp4", "x", "--model", "org/clip"), "transformers:org/clip"),
+        (("a.mp4", "x", "--model", "."), "name one of clip"),
         (("a.mp4", "x", "--model", "ViT-B-23"), "Did you mean 'ViT-B-32'"),
         (("a.mp4", "x", "--model", "ViT-B-32", "--weights", "y.pt"), "neither a file nor"),
         (("a.mp4", "x", "--out", ".", *MODEL), "which top-frames did not make"),

@@ -1,6 +1,5 @@
 """Who chooses frames: the fine-tuned model, and what it has to beat."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ CHANCE = "chance"
 SHUFFLED = "shuffled"
 CONTROLS = (ZERO_SHOT, UNIFORM, CHANCE, SHUFFLED)
 CHOOSERS = (FINE_TUNED, *CONTROLS)
-_STREAM = "evaluate pos_neg"
+STREAM = "evaluate pos_neg"
 
 
 @dataclass(frozen=True)
@@ -64,35 +63,10 @@ def without_scores(
     for draw in range(draws):
         drawn = {}
         for k, cut in parts.items():
-            stream = numpy_stream(_STREAM, CHANCE, video, k, draw)
+            stream = numpy_stream(STREAM, CHANCE, video, k, draw)
             drawn[k] = _indices(int(stream.integers(a, b)) for a, b in cut)
         choices.append(Choice(CHANCE, draw, drawn))
     return choices
-
-
-def exchanged_captions(captions: Mapping[str, str]) -> dict[str, str | None]:
-    """For each item the caption of another one that is asked something else.
-
-    Drawn from the other items, so that a caption comes as often as it is among them.
-
-    Args:
-        captions: Id to caption of the items of one split.
-
-    Returns:
-        Id to a caption that is not the item's own; ``None`` where there is no other.
-    """
-    ordered = sorted(captions.values())
-    exchanged: dict[str, str | None] = {}
-    for name, own in captions.items():
-        # The items of one caption stand together; a draw among the others steps over them.
-        start, end = bisect_left(ordered, own), bisect_right(ordered, own)
-        others = len(ordered) - (end - start)
-        if others:
-            drawn = int(numpy_stream(_STREAM, SHUFFLED, name).integers(others))
-            exchanged[name] = ordered[drawn if drawn < start else drawn + end - start]
-        else:
-            exchanged[name] = None
-    return exchanged
 
 
 def _indices(values: Iterable[int]) -> NDArray[np.int64]:

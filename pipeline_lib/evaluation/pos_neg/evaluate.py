@@ -116,7 +116,7 @@ def evaluate_pos_neg(
         raise ConfigError(f"Unknown split {split!r}.", hint=did_you_mean(split, SPLITS))
     trained = read_trained(request.checkpoint or MODELS / params.evaluate.pos_neg.checkpoint)
     mined = read_mined(MINED)
-    splits = splits_as_trained(trained, mined, MINED)
+    splits = splits_as_trained(trained, mined)
     videos = Path(params.data.root) / "videos"
     questions = {
         split: questions_of(mined.items, splits, split, videos, trained.settings.caption)
@@ -155,9 +155,7 @@ def measure(
     items = [item for found in questions.values() for item in found.items]
     captions = lanes.submit(embed_captions, models, items).result()
     measured, failures = _watch_all(items, captions, models, config.pos_neg, lanes, progress)
-    of_split = {
-        split: [item for item in measured if item.item.split == split] for split in questions
-    }
+    of_split = {split: [one for one in measured if one.item.split == split] for split in questions}
     if not measured:
         PosNegEvaluation({}, of_split, tuple(failures), config).raise_failures(None)
     failed = dict.fromkeys(questions, 0)
@@ -170,7 +168,7 @@ def measure(
             "items_without_true_frames": found.without_true_frames,
             "items_excluded": found.excluded,
             "items_failed": found.unmined + failed[split],
-            "videos": len({item.item.video for item in of_split[split]}),
+            "videos": len({one.item.video for one in of_split[split]}),
             **split_tree(of_split[split], config.pos_neg, config.sim_m.thresholds),
         }
         for split, found in questions.items()
@@ -206,5 +204,5 @@ def _watch_all(
                     Failure(item.id, item.video_path, error.reason, error.message) for item in found
                 ]
             advance(note=found[0].path.stem)
-    measured.sort(key=lambda item: item.item.id)
+    measured.sort(key=lambda one: one.item.id)
     return measured, sorted(failures, key=lambda failure: failure.id)

@@ -1,16 +1,19 @@
 """The questions of an evaluation: those of its splits whose answer can be seen at known moments."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from pipeline_lib.datasets.mined import EXCLUDED, FAILED, MINED, NO_SUPPORT_FRAMES
 from pipeline_lib.datasets.question_captions import CaptionSetting, caption_of
-from pipeline_lib.evaluation.pos_neg.choosers import exchanged_captions
-from pipeline_lib.paths import VIDEO_SUFFIXES, nfc, under
-from pipeline_lib.video.files import files_below
+from pipeline_lib.errors import DataError
+from pipeline_lib.evaluation.pos_neg.choosers import SHUFFLED, STREAM
+from pipeline_lib.paths import VIDEO_SUFFIXES
+from pipeline_lib.runtime.seeding import numpy_stream
+from pipeline_lib.video.files import file_named, files_below
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,21 @@ def questions_of(
         caption: What is said of an item, as training had it.
 
     Raises:
-        DataError: An item has no caption, or its path leaves the folder.
+        DataError: There is no such folder, an item has no caption, or its path leaves the folder.
     """
     of_split = table[splits == split].sort_values("id")
     counts = of_split["status"].value_counts()
     mined = of_split[of_split["status"] == MINED]
-    spelled = files_below(videos, VIDEO_SUFFIXES)
+    if not videos.is_dir():
+        raise DataError(f"No folder of videos {videos}.", hint="Correct data.root in params.yaml.")
+    files = files_below(videos, VIDEO_SUFFIXES)
     items = [
         Item(
             id=row["id"],
             split=split,
             video_path=row["video_path"],
             video=row["video_sha256"],
-            path=_located(videos, spelled, row["video_path"]),
+            path=file_named(videos, files, row["video_path"]),
             caption=caption_of(row["id"], row["question"], row["choices"], caption),
             other_caption=None,
             support_s=tuple(float(time) for time in row["support_frames"]),
@@ -95,13 +100,31 @@ def questions_of(
     )
 
 
+def exchanged_captions(captions: Mapping[str, str]) -> dict[str, str | None]:
+    """For each item the caption of another one that is asked something else.
+
+    Drawn from the other items, so that a caption comes as often as it is among them.
+
+    Args:
+        captions: Id to caption of the items of one split.
+
+    Returns:
+        Id to a caption that is not the item's own; ``None`` where there is no other.
+    """
+    ordered = sorted(captions.values())
+    exchanged: dict[str, str | None] = {}
+    for name, own in captions.items():
+        # The items of one caption stand together; a draw among the others steps over them.
+        start, end = bisect_left(ordered, own), bisect_right(ordered, own)
+        others = len(ordered) - (end - start)
+        if others:
+            drawn = int(numpy_stream(STREAM, SHUFFLED, name).integers(others))
+            exchanged[name] = ordered[drawn if drawn < start else drawn + end - start]
+        else:
+            exchanged[name] = None
+    return exchanged
+
+
 def _with_others(items: Sequence[Item]) -> tuple[Item, ...]:
     others = exchanged_captions({item.id: item.caption for item in items})
     return tuple(replace(item, other_caption=others[item.id]) for item in items)
-
-
-def _located(videos: Path, spelled: Mapping[str, Sequence[Path]], video_path: str) -> Path:
-    """The file an item names; file systems may spell it in another Unicode form."""
-    path = under(videos, video_path)
-    found = spelled.get(nfc(PurePosixPath(video_path).as_posix()))
-    return found[0] if found else path

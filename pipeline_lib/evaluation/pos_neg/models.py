@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline_lib.backbones.base import Backbone, Placement
 from pipeline_lib.backbones.clip import ClipBackbone, load_clip
 from pipeline_lib.backbones.loading import load_section
+from pipeline_lib.backbones.open_clip_weights import LOCAL_DIR
 from pipeline_lib.backbones.video_embedding import unit_rows
 from pipeline_lib.config import ClipConfig, Params, SimMConfig
 from pipeline_lib.errors import ConfigError, WeightsError
@@ -96,7 +97,7 @@ def load_models(trained: TrainedModel, params: Params) -> Models:
             hint="Name those weights again, or train again.",
         )
     placement = Placement(device, precision, params.extract.batch_size)
-    after = load_clip(ClipConfig(model=f"local-dir:{trained.folder}"), placement)
+    after = load_clip(ClipConfig(model=f"{LOCAL_DIR}{trained.folder}"), placement)
     embedder = load_section(params.evaluate.sim_m.backbone, params.extract, device, precision)
     _require_trained(embedder, params.evaluate.sim_m)
     return Models(

@@ -12,7 +12,7 @@ from pipeline_lib.config import PosNegConfig
 from pipeline_lib.datasets.mined import Mined
 from pipeline_lib.datasets.question_split import split_of_items
 from pipeline_lib.errors import DataError, WeightsError, did_you_mean
-from pipeline_lib.trainers.pos_neg.data import load_data
+from pipeline_lib.trainers.pos_neg.data import data_of
 
 _SETTINGS = "config.json"
 _TRAINER = "pos_neg"
@@ -77,13 +77,12 @@ def read_trained(folder: Path) -> TrainedModel:
     return TrainedModel(folder, settings, source, data)
 
 
-def splits_as_trained(trained: TrainedModel, mined: Mined, directory: Path) -> "pd.Series[str]":
+def splits_as_trained(trained: TrainedModel, mined: Mined) -> "pd.Series[str]":
     """The split of every item, with the items of train and val as the training saw them.
 
     Args:
         trained: The model.
         mined: What mining left.
-        directory: Where.
 
     Returns:
         ``train``, ``val`` or ``test``, aligned with the items; empty where nothing is known.
@@ -92,13 +91,14 @@ def splits_as_trained(trained: TrainedModel, mined: Mined, directory: Path) -> "
         DataError: Items or pictures of train or val are others than those of the training: what it
             saw may now be called test.
     """
-    if load_data(directory, trained.settings).sha256() != trained.data_sha256:
+    splits = split_of_items(mined.items, trained.settings)
+    if data_of(mined, splits, trained.settings).sha256() != trained.data_sha256:
         raise DataError(
-            f"{directory} has changed since {trained.folder} was trained, so it may have seen what "
-            "is called val or test now.",
+            f"{mined.directory} has changed since {trained.folder} was trained, so it may "
+            "have seen what is called val or test now.",
             hint=f"{_AGAIN} Or bring back the frames it was trained on.",
         )
-    return split_of_items(mined.items, trained.settings)
+    return splits
 
 
 def _facts(path: Path) -> dict[str, Any] | None:

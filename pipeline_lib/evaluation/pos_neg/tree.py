@@ -39,7 +39,7 @@ def split_tree(
     of_chooser = {
         name: _per_item(measured, name, config, thresholds) for name in (FINE_TUNED, *CONTROLS)
     }
-    videos = [item.item.video for item in measured]
+    videos = [one.item.video for one in measured]
     gain = {
         (group, name): _gain(values, of_chooser[ZERO_SHOT][group, name], videos)
         for (group, name), values in of_chooser[FINE_TUNED].items()

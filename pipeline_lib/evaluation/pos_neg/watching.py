@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.backbones.video_embedding import EmbeddedVideo, embed_video
+from pipeline_lib.backbones.video_embedding import EmbeddedVideo, embed_video, rounded_cosines
 from pipeline_lib.config import EvaluatePosNegConfig
 from pipeline_lib.evaluation.pos_neg.choosers import (
     FINE_TUNED,
@@ -19,7 +19,6 @@ from pipeline_lib.evaluation.pos_neg.choosers import (
 )
 from pipeline_lib.evaluation.pos_neg.items import Item
 from pipeline_lib.evaluation.pos_neg.models import Captions, Models
-from pipeline_lib.metrics.frame_choice import caption_scores
 from pipeline_lib.metrics.frame_recall import frame_precision, frame_recall
 from pipeline_lib.metrics.sim_m import weakest_match
 
@@ -123,11 +122,11 @@ def _seeing(
     """The choices of those who look at the video."""
     before, after = sampled.features
     scores = {
-        FINE_TUNED: caption_scores(after, captions.after[item.caption]),
-        ZERO_SHOT: caption_scores(before, captions.before[item.caption]),
+        FINE_TUNED: rounded_cosines(after, captions.after[item.caption]),
+        ZERO_SHOT: rounded_cosines(before, captions.before[item.caption]),
     }
     if item.other_caption is not None:
-        scores[SHUFFLED] = caption_scores(after, captions.after[item.other_caption])
+        scores[SHUFFLED] = rounded_cosines(after, captions.after[item.other_caption])
     counts = _counts(config)
     return [by_scores(name, found, counts, config.segments) for name, found in scores.items()]
 
@@ -156,7 +155,7 @@ class _Compared:
     def weakest_match(self, moments: Sequence[float], positions: NDArray[np.int64]) -> float | None:
         """Of the frames shown at ``moments`` among the sampled frames at ``positions``."""
         chosen = np.stack([self._chosen[position] for position in positions.tolist()])
-        cosines = [caption_scores(chosen, self._true[moment]) for moment in moments]
+        cosines = [rounded_cosines(chosen, self._true[moment]) for moment in moments]
         return weakest_match(np.stack(cosines) if cosines else np.zeros((0, len(chosen))))
 
 

@@ -61,15 +61,15 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
 
 
 def _rows(measured: Sequence[MeasuredItem], counts: Sequence[int]) -> Iterator[dict[str, Any]]:
-    for item in measured:
+    for one in measured:
         of_item = {
-            "id": item.item.id,
-            "split": item.item.split,
-            "video_path": item.item.video_path,
-            "video_sha256": item.item.video,
-            "caption": item.item.caption,
+            "id": one.item.id,
+            "split": one.item.split,
+            "video_path": one.item.video_path,
+            "video_sha256": one.item.video,
+            "caption": one.item.caption,
         }
-        for frames in item.chosen:
+        for frames in one.chosen:
             yield {
                 **of_item,
                 "chooser": frames.chooser,

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline_lib.config import Params, TrainConfig
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.networks.text_towers import TextTower
+from pipeline_lib.runtime.distributed import require_alone
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_bytes
 from pipeline_lib.storage.directories import replacing_directory
@@ -58,6 +59,7 @@ class Places:
 
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train coop``; see :class:`pipeline_lib.trainers.Trainer`."""
+    require_alone("train coop")
     # No preset's precision depends on the number of windows.
     tower = prepared_tower(params, params.train.backbone, recipe(params.train.coop, 1).precision)
     places = Places(scratch=scratch)

@@ -74,7 +74,23 @@ def load_data(directory: Path, config: PosNegConfig) -> PosNegData:
         DataError: The folder cannot be used, no item trains, or an item has no caption.
     """
     mined = read_mined(directory)
-    items = mined.items.assign(split=split_of_items(mined.items, config))
+    return data_of(mined, split_of_items(mined.items, config), config)
+
+
+def data_of(mined: Mined, splits: "pd.Series[str]", config: PosNegConfig) -> PosNegData:
+    """The training and validation items among mined ones.
+
+    Args:
+        mined: What the stage ``mine`` wrote.
+        splits: The split of every item, see
+            :func:`~pipeline_lib.datasets.question_split.split_of_items`.
+        config: Which captions, and how the best epoch is chosen.
+
+    Raises:
+        ConfigError: There is no validation item, and the best epoch is to be chosen by them.
+        DataError: An item has no caption.
+    """
+    items = mined.items.assign(split=splits)
     items = items[items["status"] == MINED].sort_values("id").reset_index(drop=True)
     if config.select != "last" and not (items["split"] == "val").any():
         raise ConfigError(
@@ -90,7 +106,7 @@ def load_data(directory: Path, config: PosNegConfig) -> PosNegData:
     made = dict(zip(used["id"], _items(used, frames, captions), strict=True))
     return PosNegData(
         captions=tuple(captions),
-        frames=tuple(directory / path for path in frames.drop_duplicates("frame")["path"]),
+        frames=tuple(mined.directory / path for path in frames.drop_duplicates("frame")["path"]),
         train=tuple(made[name] for name in used["id"][used["split"] == "train"]),
         val=tuple(made[name] for name in used["id"][used["split"] == "val"]),
         split=items[["id", "video_path", "split"]],

@@ -77,7 +77,7 @@ class Towers:
         self._mean = 255 * torch.tensor(model.preprocess.mean, device=group.device)
         self._std = 255 * torch.tensor(model.preprocess.std, device=group.device)
         with torch.no_grad(), self._autocast():
-            one = model.encode_texts(self._tokens[:1].to(group.device))
+            one = model.encode_texts(self._short(self._tokens[:1]))
         self.dim = one.shape[1]
         self._kept_images: Tensor | None = None
         self._kept_texts: Tensor | None = None
@@ -121,7 +121,7 @@ class Towers:
         with self._autocast():
             if self._kept_texts is not None:
                 return self._model.project_texts(self._kept_texts[torch.from_numpy(rows)])
-            return self._model.encode_texts(to_device(self._tokens.numpy()[rows], self.device))
+            return self._model.encode_texts(self._short(self._tokens[torch.from_numpy(rows)]))
 
     def _keep_trunk(self, progress: Progress) -> None:
         """Run the frozen trunk over all frames and captions, each process over its share."""
@@ -138,7 +138,7 @@ class Towers:
                 rows = mine[start : start + _CHUNK]
                 images.append(self._model.trunk_images(self._normalised(rows)))
                 advance(len(rows))
-            texts = [self._model.trunk_texts(t.to(self.device)) for t in tokens.split(_CHUNK)]
+            texts = [self._model.trunk_texts(self._short(t)) for t in tokens.split(_CHUNK)]
         self._kept_images = self._group.gather_rows(torch.cat(images), frames)
         self._kept_texts = self._group.gather_rows(torch.cat(texts), captions)
 
@@ -146,6 +146,10 @@ class Towers:
         """Pixels [k, 3, S, S], by strides alone: channels-last memory."""
         pixels = to_device(self._pixels[rows], self.device).float()
         return pixels.sub_(self._mean).div_(self._std).movedim(-1, 1)
+
+    def _short(self, tokens: Tensor) -> Tensor:
+        """Cut on the CPU: a device would have to be waited for."""
+        return to_device(self._model.without_padding(tokens).numpy(), self.device)
 
     def _nothing(self) -> Tensor:
         return torch.zeros(0, self.dim, device=self.device)

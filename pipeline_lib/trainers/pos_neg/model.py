@@ -12,6 +12,7 @@ from pipeline_lib.backbones.open_clip_weights import LoadedClip, load_open_clip
 from pipeline_lib.backbones.transformers_clip import is_transformers_clip, load_transformers_clip
 from pipeline_lib.config import ClipConfig, PosNegConfig
 from pipeline_lib.errors import ConfigError, WeightsError
+from pipeline_lib.trainers.pos_neg.captions import encode_captions, without_padding
 from pipeline_lib.trainers.pos_neg.heads import (
     Projection,
     take_image_projection,
@@ -86,7 +87,7 @@ class TrainableClip(nn.Module):
         return super().train(False)
 
     def forward(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Image and text features; one call for both, as ``DistributedDataParallel`` wants it."""
+        """Image and text features, see :meth:`encode_images` and :meth:`encode_texts`."""
         return self.encode_images(pixels), self.encode_texts(tokens)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -94,7 +95,10 @@ class TrainableClip(nn.Module):
         return self.project_images(self.trunk_images(pixels))
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
-        """Features fp32 [B, D] of length 1, of token ids int64 [B, context length]."""
+        """Features fp32 [B, D] of length 1, of token ids int64 [B, context length].
+
+        Those of :meth:`without_padding` give the same.
+        """
         return self.project_texts(self.trunk_texts(tokens))
 
     def trunk_images(self, pixels: Tensor) -> Tensor:
@@ -106,8 +110,11 @@ class TrainableClip(nn.Module):
     def trunk_texts(self, tokens: Tensor) -> Tensor:
         """What the text tower gives before its projection, [B, width]."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.trunk_is_frozen):
-            features: Tensor = self.clip.encode_text(tokens, normalize=False)
-        return features
+            return encode_captions(self.clip, tokens)
+
+    def without_padding(self, tokens: Tensor) -> Tensor:
+        """Token ids [B, l], cut to what the text tower needs for the same features."""
+        return without_padding(self.clip, tokens)
 
     def project_images(self, trunk: Tensor) -> Tensor:
         """Features fp32 [B, D] of length 1, of what :meth:`trunk_images` gave."""

@@ -32,6 +32,7 @@ def write_pixels(
 
     Raises:
         DataError: A picture cannot be read.
+        OSError: The disk has no room for it.
     """
     if path.is_file():
         return
@@ -40,6 +41,7 @@ def write_pixels(
         matrix = open_memmap(
             temporary, mode="w+", dtype=np.uint8, shape=(len(pictures), side, side, 3)
         )
+        _reserve(temporary)
 
         def fill(row: int) -> None:
             matrix[row] = _scaled(pictures[row], resize)
@@ -57,6 +59,13 @@ def open_pixels(path: Path) -> NDArray[np.uint8]:
     """The matrix that :func:`write_pixels` wrote; its rows are read when they are used."""
     pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return pixels
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a file that is full of holes: a page with no room ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _scaled(picture: Path, resize: Resize) -> NDArray[np.uint8]:

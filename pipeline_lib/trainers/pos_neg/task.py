@@ -77,7 +77,7 @@ class PosNegTask:
         model.logit_bias.requires_grad_(self._loss.biased)
         self._parameters = list(model.trainable().values())
         groups = model.param_groups(config.lr, config.weight_decay)
-        self._optimizer = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON)
+        self._optimizer = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=True)
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=fp16)
         if self._loss.biased:
             self._start_bias()

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from pipeline_lib.backbones.loading import clip_section
 from pipeline_lib.config import ClipConfig, Params, PosNegConfig, as_dict
-from pipeline_lib.errors import ConfigError, did_you_mean
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import (
     choose_precision,
     fix_product_order,
@@ -76,7 +77,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     with joined(params.runtime.device) as group, _repeatable(group.device):
         trained = train_pos_neg(
             params.train.pos_neg,
-            _section(params),
+            clip_section(params.train.pos_neg.backbone, params.extract, "train.pos_neg.backbone"),
             places,
             group,
             threads=params.runtime.threads,
@@ -152,18 +153,6 @@ def _repeatable(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(earlier)
-
-
-def _section(params: Params) -> ClipConfig:
-    name = params.train.pos_neg.backbone
-    section = getattr(params.extract, name, None)
-    if isinstance(section, ClipConfig):
-        return section
-    known = [key for key, value in vars(params.extract).items() if isinstance(value, ClipConfig)]
-    raise ConfigError(
-        f"train.pos_neg.backbone = {name!r} is no CLIP with a section extract.{name}.",
-        hint=did_you_mean(name, known),
-    )
 
 
 def _digest(data: PosNegData, group: Group) -> str:

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline_lib.evaluation.pos_neg.choosers import exchanged_captions, without_scores
+from pipeline_lib.evaluation.pos_neg.choosers import without_scores
+from pipeline_lib.evaluation.pos_neg.items import exchanged_captions
 
 
 def test_every_item_gets_the_caption_of_another() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from pipeline_lib.backbones.loading import load_section
 from pipeline_lib.config import as_dict
 from pipeline_lib.errors import CliplineError, ConfigError, DataError, WeightsError
+from pipeline_lib.evaluation.pos_neg import evaluate
 from pipeline_lib.mining.stage import mine_stage
 from pipeline_lib.params_file import load_params
 from pipeline_lib.runtime.device import choose_device
@@ -131,6 +132,11 @@ def test_an_own_evaluation_writes_only_below_out(project):
     assert Path("mine/plots/top_frames/q2.png").exists()
 
 
+def test_a_leak_is_said_once(project, caplog):
+    run("--split", "test")
+    assert caplog.text.count("in more than one split") == 1
+
+
 def test_an_unreadable_video_ends_the_command_when_the_others_are_written(project):
     Path("data/own/videos/val/a/two.mp4").write_bytes(b"no video")
     with pytest.raises(CliplineError, match="1 of 2 items could not be measured") as caught:
@@ -160,6 +166,11 @@ def test_misuse_is_one_clear_line(project):
     refuse(WeightsError, "does not know it", "--checkpoint", "data/models/pos_neg/other")
 
 
+def test_no_folder_of_videos_is_one_clear_line(project):
+    write_params({"data": {"root": "data/elsewhere"}})
+    refuse(DataError, "No folder of videos data/elsewhere/videos")
+
+
 def test_data_that_training_did_not_see_is_refused(project):
     (picture,) = Path("data/mined/frames_true/q0").iterdir()
     shutil.copy(next(Path("data/mined/frames_true/q1").iterdir()), picture)
@@ -169,6 +180,25 @@ def test_data_that_training_did_not_see_is_refused(project):
 def test_another_origin_is_refused(project):
     change("source", {"weights_sha256": "f" * 64})
     refuse(WeightsError, r"fine-tuned from other weights than extract.clip names now \(ffffff")
+
+
+def test_what_training_was_told_is_taken_from_beside_the_model(project, monkeypatch):
+    settings = json.loads((BEST.parent / "config.json").read_text())["config"]
+    # No item has choices, so that the captions and with them the data stay the same.
+    change("config", settings | {"caption": "question_choices"})
+    asked = []
+
+    def noted(table, splits, split, videos, caption):
+        asked.append((split, caption))
+        return questions_of(table, splits, split, videos, caption)
+
+    questions_of = evaluate.questions_of
+    monkeypatch.setattr(evaluate, "questions_of", noted)
+    run("--split", "test")
+    assert asked == [("test", "question_choices")]
+    change("config", settings | {"backbone": "clip_untrained"})
+    with pytest.raises(WeightsError, match=r"other weights than extract\.clip_untrained names"):
+        run()
 
 
 def test_settings_of_another_version_are_refused(project):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline_lib.evaluation import Outputs
-from pipeline_lib.evaluation.pos_neg.examples import GAIN, LOSS, SPREAD, pick_examples
+from pipeline_lib.evaluation.pos_neg.drawn import GAIN, LOSS, SPREAD, pick_examples
 from tests.evaluation.pos_neg.project import (
     CONFIG,
     POS_NEG,
@@ -90,7 +90,7 @@ def test_examples_are_those_that_changed_most_and_some_of_every_caption(videos):
     measured = evaluate(videos, *ITEMS).measured["test"]
 
     def picked(most):
-        return [(e.item.item.id, e.reason) for e in pick_examples(measured, most, 0.1)]
+        return [(e.measured.item.id, e.reason) for e in pick_examples(measured, most, 0.1)]
 
     assert picked(4) == [("gained", GAIN), ("lost", LOSS), ("same", SPREAD)]
     assert picked(2) == [("gained", GAIN), ("lost", SPREAD)]
@@ -98,7 +98,10 @@ def test_examples_are_those_that_changed_most_and_some_of_every_caption(videos):
     unchanged = evaluate(videos, *ITEMS, using=models(wrong=0)).measured["test"]
     examples = pick_examples(unchanged, 2, 0.1)
     # One of each caption before a second one of any.
-    assert [(e.item.item.id, e.reason) for e in examples] == [("lost", SPREAD), ("gained", SPREAD)]
+    assert [(e.measured.item.id, e.reason) for e in examples] == [
+        ("lost", SPREAD),
+        ("gained", SPREAD),
+    ]
 
 
 def test_failures_are_listed_and_an_older_list_goes(videos, tmp_path):

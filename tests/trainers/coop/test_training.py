@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pipeline_lib.config import DataConfig, Params
 from pipeline_lib.datasets.window_store import open_store
 from pipeline_lib.errors import ConfigError, DataError, WeightsError
 from pipeline_lib.networks.text_towers import text_tower
+from pipeline_lib.runtime.progress import SILENT
 from pipeline_lib.trainers import TRAINERS
 from pipeline_lib.trainers.checkpoints import read_checkpoint, write_checkpoint
 from pipeline_lib.trainers.coop.prompts import load_prompts
@@ -146,6 +149,15 @@ def test_the_trainer_is_registered():
     assert list(TRAINERS) == ["coop", "pos_neg"]
     with pytest.raises(ConfigError, match=r"Unknown trainer 'copp'.\n  Did you mean 'coop'"):
         TRAINERS.get("copp")
+
+
+def test_one_process_of_several_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    params = Params(data=DataConfig(root="data"))
+    with pytest.raises(ConfigError, match="train coop is the work of one process"):
+        TRAINERS.get("coop")(params, scratch=tmp_path, progress=SILENT)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -42,6 +43,17 @@ def test_items_captions_and_frames(tmp_path):
         ["c", "val/2.mp4", "val"],
         ["d", "test/3.mp4", "test"],
     ]
+
+
+def test_the_order_of_the_tables_does_not_matter(tmp_path):
+    folder = write_mined(tmp_path, wanted())
+    first = load_data(folder, config())
+    for table in (folder / "items.parquet", folder / "mined.parquet"):
+        pd.read_parquet(table).iloc[::-1].to_parquet(table)
+    again = load_data(folder, config())
+    assert (again.train, again.val) == (first.train, first.val)
+    assert (again.captions, again.frames) == (first.captions, first.frames)
+    assert again.sha256() == first.sha256()
 
 
 def test_copies_of_a_file_share_their_frames(tmp_path):
@@ -130,6 +142,15 @@ def test_a_batch_has_captions_and_frames_once():
     assert batch.own.tolist() == [[1, 1, 2, 0, 0], [2, 1, 0, 1, 0], [0, 0, 0, 0, 1]]
     # 14 was compared with a's true frames only: it says nothing of caption 3.
     assert batch.relation.tolist() == [[2, 1, 0, 1, 3], [1, 1, 2, 3, 1]]
+
+
+def test_what_is_true_of_a_caption_is_no_negative_of_it():
+    first = Item("a", 7, true=(10,), negative=(12, 14))
+    second = Item("b", 7, true=(12,), negative=(10,))
+    for items in ([first, second], [second, first]):
+        assert make_batch(items).relation.tolist() == [[1, 1, 2]]
+    batch = make_batch([first, second])
+    assert batch.own.tolist() == [[1, 2, 2], [2, 1, 0]]  # each ranks its own frames all the same
 
 
 def test_the_last_batch_may_be_smaller():

@@ -172,6 +172,14 @@ def test_fp32_and_logits_far_apart():
         assert found.isfinite().all()
 
 
+def test_only_losses_that_a_constant_changes_learn_a_bias():
+    logits = torch.tensor([[3.0, 1.0, 2.0], [0.5, 2.0, 1.0]])
+    relation = torch.tensor([[1, 2, 3], [3, 2, 1]], dtype=torch.int8)
+    for loss in LOSSES.values():
+        moved = not torch.allclose(loss(logits + 5, relation), loss(logits, relation), atol=1e-5)
+        assert loss.biased == moved
+
+
 def test_an_unknown_loss():
     with pytest.raises(ConfigError, match=r"loss = 'video_ce'.*\n.*'video_nce'"):
         choose_loss("video_ce")

@@ -16,7 +16,7 @@ from pipeline_lib.backbones.transformers_folder import import_transformers, quie
 from pipeline_lib.config import ClipConfig
 from pipeline_lib.errors import WeightsError
 from pipeline_lib.runtime.torchvision_ops import import_open_clip
-from pipeline_lib.trainers.pos_neg.saving import save_clip
+from pipeline_lib.trainers.pos_neg.publishing import save_clip
 from tests.support.trainable_clips import (
     DEMO,
     KINDS,

@@ -8,6 +8,7 @@ from pathlib import Path
 import open_clip
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.clip import load_clip
@@ -23,6 +24,7 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.runtime.distributed import ALONE
 from pipeline_lib.runtime.progress import SILENT
 from pipeline_lib.trainers import TRAINERS
+from pipeline_lib.trainers.curves import scalar_tag
 from pipeline_lib.trainers.pos_neg import training
 from pipeline_lib.trainers.pos_neg.training import train_pos_neg
 from pipeline_lib.trainers.resume import Record
@@ -83,6 +85,20 @@ def test_what_is_published(tmp_path):
         "train": 10, "val": 4,
     }  # fmt: skip
     assert not any((tmp_path / "scratch").iterdir())
+
+
+def test_every_published_model_is_that_of_its_epoch(tmp_path):
+    best = run(tmp_path, config(save_every=1)).record.best_epoch
+    out = tmp_path / "models" / "pos_neg"
+    names = ("ep1", "ep2", "ep3", "best", "final")
+    weights = {name: (out / name / "open_clip_model.safetensors").read_bytes() for name in names}
+    assert len({weights["ep1"], weights["ep2"], weights["ep3"]}) == 3
+    assert weights["best"] == weights[f"ep{best}"]
+    assert weights["final"] == weights["ep3"]
+    told = json.loads((out / "config.json").read_text())["checkpoints"]
+    assert {name: told[name]["epoch"] for name in names} == {
+        "ep1": 1, "ep2": 2, "ep3": 3, "best": best, "final": 3,
+    }  # fmt: skip
 
 
 def test_a_published_model_is_a_clip(tmp_path):
@@ -169,6 +185,30 @@ def test_other_precisions(tmp_path, mode):
     assert trained.record.epoch == 3
 
 
+def test_precision_and_checkpointing_reach_the_network(tmp_path):
+    variants = {"fp32": {}, "bf16": {"precision": "bf16"}, "again": {"grad_checkpointing": True}}
+    rows = {
+        name: run(tmp_path / name, config(epochs=1, loss="bce", **changes)).record.best
+        for name, changes in variants.items()
+    }
+    plain, half = rows["fp32"], rows["bf16"]
+    assert rows["again"] == pytest.approx(plain, rel=1e-4)
+    assert half["train_loss"] != plain["train_loss"]
+    assert half["train_loss"] == pytest.approx(plain["train_loss"], rel=0.1)
+
+
+def test_tensorboard_shows_the_history(tmp_path):
+    run(tmp_path, config(epochs=2, loss="bce"))
+    (folder,) = (tmp_path / "tensorboard").iterdir()
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    table = history(tmp_path)
+    for column in table.columns.drop("epoch"):
+        shown = [(event.step, event.value) for event in events.Scalars(scalar_tag(column))]
+        assert shown == [(1, pytest.approx(table[column][0])), (2, pytest.approx(table[column][1]))]
+    assert events.Scalars("best/val_average_precision")
+
+
 def test_one_caption_is_not_enough_for_the_contrastive_loss(tmp_path):
     items = [replace(item, question="Where?") for item in wanted()]
     with pytest.raises(ConfigError, match="'contrastive' compares captions"):
@@ -202,14 +242,14 @@ def test_the_whole_stage(tmp_path, monkeypatch):
     assert Path("metrics/plots/pos_neg/history.csv").is_file()
 
 
-def test_a_backbone_that_is_no_clip():
+def test_a_backbone_that_is_no_clip(tmp_path):
     params = Params(
         data=DataConfig(root="data"),
         extract=ExtractConfig(clip=ClipConfig(model="ViT-B-32", weights="untrained")),
         train=TrainSection(pos_neg=config(backbone="dinov2")),
     )
     with pytest.raises(ConfigError, match=r"backbone = 'dinov2' is no CLIP(.|\n)*clip"):
-        training._section(params)
+        training.train(params, scratch=tmp_path, progress=SILENT)
 
 
 def test_a_run_that_diverges_names_its_own_parameter(tmp_path):
