@@ -1,7 +1,7 @@
-"""Losses, modes and learning rates of fine-tuning on frames of questions, compared on val.
+"""Losses, modes and learning rates of fine-tuning on frames of questions, over several seeds.
 
 Runs in a project whose `dvc repro` is done, on its own videos: nothing of the project is changed.
-Test is measured with --split test, once everything is chosen.
+Choose by val; test says what the choice is worth.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.common import report
 from pipeline_lib.config import Params
-from pipeline_lib.evaluation import Request
+from pipeline_lib.evaluation import SPLITS, Request
 from pipeline_lib.evaluation.pos_neg.evaluate import evaluate_pos_neg
 from pipeline_lib.params_file import load_params
 from pipeline_lib.trainers.pos_neg.losses import LOSSES
@@ -24,8 +24,8 @@ from pipeline_lib.trainers.pos_neg.training import Places, train_pos_neg
 _PATHS = (("recall", "at_1"), ("recall", "at_4"), ("sim_m", "mean"))
 
 
-def measured(params: Params, split: str) -> tuple[float, dict[str, float], dict[str, float]]:
-    """Train once; seconds, numbers of the split, and those of zero-shot."""
+def measured(params: Params) -> tuple[float, dict[str, tuple[float, float]]]:
+    """Train once; seconds, and each number after and before."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         places = Places(
@@ -35,13 +35,15 @@ def measured(params: Params, split: str) -> tuple[float, dict[str, float], dict[
         start = time.perf_counter()
         train_pos_neg(params.train.pos_neg, section, places)
         seconds = time.perf_counter() - start
-        request = Request(checkpoint=places.out / "best", splits=(split,))
-        tree = evaluate_pos_neg(params, request).metrics[split]
-    after, before = (
-        {f"{a}.{b}": values[a][b] for a, b in _PATHS}
-        for values in (tree, tree["control"]["zero_shot"])
-    )
-    return seconds, after, before
+        tree = evaluate_pos_neg(params, Request(checkpoint=places.out / "best")).metrics
+    return seconds, {
+        f"{split}.{group}.{name}": (
+            tree[split][group][name],
+            tree[split]["control"]["zero_shot"][group][name],
+        )
+        for split in SPLITS
+        for group, name in _PATHS
+    }
 
 
 def main() -> None:
@@ -53,7 +55,6 @@ def main() -> None:
     parser.add_argument("--epochs", nargs="+", type=int, default=[10])
     parser.add_argument("--selects", nargs="+", default=["average_precision"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--split", default="val")
     parser.add_argument("--save", action="store_true")
     args = parser.parse_args()
     params = load_params(Path("params.yaml"))
@@ -67,18 +68,18 @@ def main() -> None:
                 loss=loss, mode=mode, lr=lr, epochs=epochs, select=select, seed=seed,
             )  # fmt: skip
             train = replace(params.train, pos_neg=config)
-            runs.append(measured(replace(params, train=train), args.split))
+            runs.append(measured(replace(params, train=train)))
         name = f"{loss}, {mode}, lr {lr:g}, {epochs} epochs, {select}"
-        rows[name] = {"seconds": round(float(np.mean([r[0] for r in runs])), 1)} | {
+        rows[name] = {"seconds": round(float(np.mean([seconds for seconds, _ in runs])), 1)} | {
             key: {
-                "mean": round(float(np.mean([r[1][key] for r in runs])), 3),
-                "sd": round(float(np.std([r[1][key] for r in runs])), 3),
-                "zero_shot": round(runs[0][2][key], 3),
+                "mean": round(float(np.mean([values[key][0] for _, values in runs])), 3),
+                "sd": round(float(np.std([values[key][0] for _, values in runs])), 3),
+                "zero_shot": round(runs[0][1][key][1], 3),
             }
             for key in runs[0][1]
         }
         print(name, rows[name], flush=True)
-    report(f"pos_neg_{args.split}", rows, save=args.save)
+    report("pos_neg_losses", rows, save=args.save)
 
 
 if __name__ == "__main__":
