@@ -89,7 +89,7 @@ def test_the_gain_on_questions_is_the_committed_one():
     test = POS_NEG["test"]
     gain = test["gain"]["recall"]["at_4"]
     sizes = f"{test['items']} questions, {test['videos']} videos"
-    found = f"Found by 4 frames are {100 * gain['mean']:.1f} ± {100 * gain['se']:.1f} per cent"
+    found = f"Four frames find {100 * gain['mean']:.1f} ± {100 * gain['se']:.1f} points more"
     assert sizes in README
     assert found in README
 
@@ -97,11 +97,11 @@ def test_the_gain_on_questions_is_the_committed_one():
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_fine_tuning_finds_more_moments_than_any_control(split):
     metrics = POS_NEG[split]
-    gain = metrics["gain"]["recall"]["at_4"]
-    assert gain["mean"] > 2 * gain["se"]
     for name, control in metrics["control"].items():
         assert metrics["recall"]["at_4"] > control["recall"]["at_4"] + 0.15, name
         assert metrics["sim_m"]["mean"] > control["sim_m"]["mean"] + 0.15, name
+    for gain in (metrics["gain"]["recall"]["at_4"], metrics["gain"]["sim_m"]["mean"]):
+        assert gain["mean"] > 2 * gain["se"]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
