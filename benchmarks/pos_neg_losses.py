@@ -53,23 +53,27 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=["full"])
     parser.add_argument("--lrs", nargs="+", type=float, default=[3e-4])
     parser.add_argument("--epochs", nargs="+", type=int, default=[10])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[16])
     parser.add_argument("--selects", nargs="+", default=["average_precision"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--save", action="store_true")
     args = parser.parse_args()
     params = load_params(Path("params.yaml"))
     rows = {}
-    grid = itertools.product(args.losses, args.modes, args.lrs, args.epochs, args.selects)
-    for loss, mode, lr, epochs, select in grid:
+    grid = itertools.product(
+        args.losses, args.modes, args.lrs, args.epochs, args.batch_sizes, args.selects
+    )
+    for loss, mode, lr, epochs, batch_size, select in grid:
         runs = []
         for seed in args.seeds:
             config = replace(
                 params.train.pos_neg,
-                loss=loss, mode=mode, lr=lr, epochs=epochs, select=select, seed=seed,
+                loss=loss, mode=mode, lr=lr, epochs=epochs, batch_size=batch_size, select=select,
+                seed=seed,
             )  # fmt: skip
             train = replace(params.train, pos_neg=config)
             runs.append(measured(replace(params, train=train)))
-        name = f"{loss}, {mode}, lr {lr:g}, {epochs} epochs, {select}"
+        name = f"{loss}, {mode}, lr {lr:g}, {epochs} epochs, batch {batch_size}, {select}"
         rows[name] = {"seconds": round(float(np.mean([seconds for seconds, _ in runs])), 1)} | {
             key: {
                 "mean": round(float(np.mean([values[key][0] for _, values in runs])), 3),

@@ -17,6 +17,7 @@ def table(results: dict[str, Any]) -> str:
     together, engines = results["one_decode"], results["engines"]
     coop, scale = results["coop_training"], results["coop_scale"]
     usual, reached = coop["usual_over"], coop["trainings"]
+    mining, tuning = results["mining"], results["pos_neg_training"]
     machine = clip["machine"]
     gain = [
         engines[name]["torch bf16"]["ms_a_sample"] / engines[name]["openvino bf16"]["ms_a_sample"]
@@ -55,6 +56,17 @@ def table(results: dict[str, Any]) -> str:
          "epoch of `fast`; private memory above the loaded model",
          f"{scale['pack']['seconds']:.0f} s, {scale['epoch']['seconds']:.0f} s; "
          f"{scale['epoch']['private_mb'] - scale['before_mb']} MB"),
+        (f"frames of {mining['items']} questions on {mining['videos']} videos: CPU time of a seek "
+         "and an embedding for each over `mine`, random negatives; hard ones; the same run again",
+         f"{mining['random, 4 tries']['usual_over_cold_cpu']:.0f}x; "
+         f"{mining['hard, 24 tries']['usual_over_cold_cpu']:.0f}x; "
+         f"{mining['random, 4 tries']['usual_over_warm_cpu']:.0f}x, "
+         f"{mining['hard, 24 tries']['usual_over_warm_cpu']:.0f}x"),
+        ("fine-tuning ViT-B/32 on them: CPU time of the usual loop in fp32 over `train pos_neg`, "
+         "full in fp32; full, LoRA and head in bf16",
+         f"{tuning['full']['fp32']['usual_over_ours']:.1f}x; "
+         + ", ".join(f"{tuning[m]['bf16']['usual_over_ours']:.1f}x"
+                     for m in ("full", "lora", "head"))),
     ]  # fmt: skip
     lines = [
         f"Measured on {machine['cores']} cores, {machine['cpu']}, parts of a row in one run "
