@@ -227,7 +227,8 @@ def test_twenty_kills_cost_little_and_change_nothing(config, faulty, tmp_path):
         process.communicate()
         wait_until(lambda: not in_session(process.pid), 2.0)  # noqa: B023
         stand = [p.stem for p in (tmp_path / "f" / "clip").glob("*.json") if p.stem != "manifest"]
-        assert all(read_meta(tmp_path / "f" / "clip", name) for name in stand)
+        broken = [name for name in stand if not read_meta(tmp_path / "f" / "clip", name)]
+        assert broken == [], sorted(p.name for p in (tmp_path / "f" / "clip").iterdir())
     done = cli(*arguments, cwd=tmp_path, **environment)
     assert done.returncode == 0, done.stderr
     redone = len(log.read_text().splitlines()) - 60
