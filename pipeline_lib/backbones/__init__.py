@@ -8,6 +8,7 @@ BACKBONES: Registry[BackboneLoader] = Registry(
     {
         "clip": "pipeline_lib.backbones.clip:load_clip",
         "clip_untrained": "pipeline_lib.backbones.clip:load_clip",
+        "clip_vit": "pipeline_lib.backbones.clip:load_clip",
         "dinov2": "pipeline_lib.backbones.dinov2:load_dinov2",
         "mobileclip": "pipeline_lib.backbones.mobileclip:load_mobileclip",
         "slowfast": "pipeline_lib.backbones.slowfast:load_slowfast",

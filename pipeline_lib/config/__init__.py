@@ -19,6 +19,14 @@ from pipeline_lib.config.extract import (
     MobileClipConfig,
     SlowFastConfig,
 )
+from pipeline_lib.config.retrieval import (
+    EvaluateTempMeStopConfig,
+    QbNormConfig,
+    SimHeader,
+    TempMeStopConfig,
+    TempMeStopModelConfig,
+    VideoTextConfig,
+)
 from pipeline_lib.config.runtime import RuntimeConfig
 from pipeline_lib.config.sections import STRICT, Decoder, FrameSegments, Precision, as_dict
 from pipeline_lib.config.train import PosNegConfig, TrainConfig, TrainSection, WindowConfig
@@ -32,6 +40,7 @@ __all__ = [
     "DinoV2Config",
     "EvaluateConfig",
     "EvaluatePosNegConfig",
+    "EvaluateTempMeStopConfig",
     "ExtractConfig",
     "FewShotConfig",
     "FrameSegments",
@@ -40,11 +49,16 @@ __all__ = [
     "Params",
     "PosNegConfig",
     "Precision",
+    "QbNormConfig",
     "RuntimeConfig",
+    "SimHeader",
     "SimMConfig",
     "SlowFastConfig",
+    "TempMeStopConfig",
+    "TempMeStopModelConfig",
     "TrainConfig",
     "TrainSection",
+    "VideoTextConfig",
     "VideosPerClass",
     "WindowConfig",
     "as_dict",

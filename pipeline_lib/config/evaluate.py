@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from pipeline_lib.config.retrieval import EvaluateTempMeStopConfig
 from pipeline_lib.config.sections import (
     STRICT,
     Cosine,
@@ -69,6 +70,7 @@ class EvaluateConfig:
         timelines: Most pictures of single videos, spread over the classes.
         pos_neg: Of frames for questions.
         sim_m: Similarity of chosen frames to true ones.
+        tempme_stop: Of text-video retrieval.
     """
 
     checkpoint: Literal["best", "final"] = "best"
@@ -77,6 +79,7 @@ class EvaluateConfig:
     timelines: Natural = 200
     pos_neg: EvaluatePosNegConfig = field(default_factory=EvaluatePosNegConfig)
     sim_m: SimMConfig = field(default_factory=SimMConfig)
+    tempme_stop: EvaluateTempMeStopConfig = field(default_factory=EvaluateTempMeStopConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -118,6 +118,7 @@ class ExtractConfig:
     tolerant: bool = False
     clip: ClipConfig | None = None
     clip_untrained: ClipConfig | None = None
+    clip_vit: ClipConfig | None = None
     mobileclip: MobileClipConfig | None = None
     slowfast: SlowFastConfig | None = None
     dinov2: DinoV2Config | None = None

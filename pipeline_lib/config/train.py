@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from pipeline_lib.config.retrieval import TempMeStopConfig
 from pipeline_lib.config.sections import (
     STRICT,
     Count,
@@ -161,6 +162,7 @@ class TrainSection(TrainConfig):
     """The section ``train``: CoOp's parameters, and a sub-section for each other trainer."""
 
     pos_neg: PosNegConfig = field(default_factory=PosNegConfig)
+    tempme_stop: TempMeStopConfig = field(default_factory=TempMeStopConfig)
 
     @property
     def coop(self) -> TrainConfig:

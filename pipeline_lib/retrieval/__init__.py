@@ -1,0 +1,1 @@
+"""Text-video retrieval: embedding folders, searching them, and finding the moment."""
