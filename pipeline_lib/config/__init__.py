@@ -4,7 +4,15 @@ from dataclasses import field
 
 from pydantic.dataclasses import dataclass
 
-from pipeline_lib.config.data import DataConfig, DemoClipConfig, DemoDataConfig, VideosPerClass
+from pipeline_lib.config.data import (
+    DataConfig,
+    DemoClipConfig,
+    DemoDataConfig,
+    DemoMotionsConfig,
+    DemoVitConfig,
+    KindsPerSplit,
+    VideosPerClass,
+)
 from pipeline_lib.config.evaluate import (
     EvaluateConfig,
     EvaluatePosNegConfig,
@@ -37,6 +45,8 @@ __all__ = [
     "Decoder",
     "DemoClipConfig",
     "DemoDataConfig",
+    "DemoMotionsConfig",
+    "DemoVitConfig",
     "DinoV2Config",
     "EvaluateConfig",
     "EvaluatePosNegConfig",
@@ -44,6 +54,7 @@ __all__ = [
     "ExtractConfig",
     "FewShotConfig",
     "FrameSegments",
+    "KindsPerSplit",
     "MineConfig",
     "MobileClipConfig",
     "Params",
@@ -72,6 +83,7 @@ class Params:
     data: DataConfig
     demo_data: DemoDataConfig = field(default_factory=DemoDataConfig)
     demo_clip: DemoClipConfig = field(default_factory=DemoClipConfig)
+    demo_clip_vit: DemoVitConfig = field(default_factory=DemoVitConfig)
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     train: TrainSection = field(default_factory=TrainSection)

@@ -1,4 +1,4 @@
-"""The sections ``data``, ``demo_data`` and ``demo_clip``."""
+"""The sections ``data``, ``demo_data``, ``demo_clip`` and ``demo_clip_vit``."""
 
 from dataclasses import field
 from typing import Annotated
@@ -7,6 +7,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from pipeline_lib.config.sections import STRICT, Count, Natural, NonNegative, Positive
+
+# Nine colours times eight shapes.
+_KINDS = 72
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -34,6 +37,37 @@ class VideosPerClass:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class KindsPerSplit:
+    """How many of the 72 colours and shapes the clips of each split show."""
+
+    train: Count = 40
+    val: Count = 8
+    test: Count = 12
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DemoMotionsConfig:
+    """Short demo clips, each of one object in one of seven motions.
+
+    Attributes:
+        kinds: Objects of each split; none is in two splits.
+        repeats: Clips of a training object in one motion; the other splits have one.
+        seconds: Usual length of a clip.
+    """
+
+    kinds: KindsPerSplit = field(default_factory=KindsPerSplit)
+    repeats: Count = 2
+    seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.5
+    width: Annotated[int, Field(ge=32, multiple_of=2)] = 96
+    height: Annotated[int, Field(ge=32, multiple_of=2)] = 72
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there are not as many objects."""
+        if self.kinds.train + self.kinds.val + self.kinds.test > _KINDS:
+            raise ValueError(f"kinds: there are only {_KINDS} colours and shapes")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class DemoDataConfig:
     """The rendered demo data set."""
 
@@ -42,6 +76,7 @@ class DemoDataConfig:
     seconds: Annotated[float, Field(ge=6, allow_inf_nan=False)] = 20.0
     width: Annotated[int, Field(ge=32, multiple_of=2)] = 160
     height: Annotated[int, Field(ge=32, multiple_of=2)] = 120
+    motions: DemoMotionsConfig = field(default_factory=DemoMotionsConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -60,3 +95,21 @@ class DemoClipConfig:
     weight_decay: NonNegative = 0.1
     warmup_steps: Natural = 100
     held_out: Count = 1440
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DemoVitConfig:
+    """Training of the demo's vision transformer beside the demo CLIP.
+
+    Attributes:
+        backgrounds: Stills without an object in every batch, beside one of each colour and shape.
+        teacher_weight: Weight of the distance to the demo CLIP's image tower in the loss.
+    """
+
+    seed: Natural = 7
+    steps: Count = 3000
+    backgrounds: Natural = 12
+    teacher_weight: NonNegative = 5.0
+    lr: Positive = 2e-3
+    weight_decay: NonNegative = 0.05
+    warmup_steps: Natural = 200

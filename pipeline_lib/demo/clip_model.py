@@ -23,6 +23,18 @@ MODEL_CFG: dict[str, Any] = {
         "layers": 2,
     },
 }
+# The same with a vision transformer, for networks that are built into one: twelve joined frames of
+# 64 patches are a sequence as long as a frame of a large CLIP.
+VIT_CFG: dict[str, Any] = {
+    **MODEL_CFG,
+    "vision_cfg": {
+        "image_size": 64,
+        "layers": 6,
+        "width": 64,
+        "head_width": 32,
+        "patch_size": 8,
+    },
+}
 PREPROCESS_CFG: dict[str, Any] = {
     "size": 64,
     "mode": "RGB",
@@ -35,23 +47,23 @@ PREPROCESS_CFG: dict[str, Any] = {
 IMAGE_SIZE = int(PREPROCESS_CFG["size"])
 
 
-def new_model(seed: int) -> Any:
+def new_model(seed: int, model_cfg: dict[str, Any] = MODEL_CFG) -> Any:
     """An untrained demo CLIP (``open_clip.model.CLIP``) whose weights depend on ``seed`` only."""
     import_open_clip()
     from open_clip.model import CLIP
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(seed, "demo clip", "init").initial_seed())
-        return CLIP(**MODEL_CFG)
+        return CLIP(**model_cfg)
 
 
-def save_model(out: Path, model: torch.nn.Module) -> None:
+def save_model(out: Path, model: torch.nn.Module, model_cfg: dict[str, Any] = MODEL_CFG) -> None:
     """Write ``open_clip_config.json`` and fp16 ``open_clip_model.safetensors`` into ``out``."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
-    config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
+    config = {"model_cfg": model_cfg, "preprocess_cfg": PREPROCESS_CFG}
     write_json(out / "open_clip_config.json", config)
     with replacing(out / "open_clip_model.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})

@@ -5,6 +5,7 @@ batch may mean the same, and then all of them count as the match.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline_lib.config import DemoClipConfig
+from pipeline_lib.config import DemoClipConfig, DemoVitConfig
 from pipeline_lib.demo.captions import caption
 from pipeline_lib.demo.clip_model import IMAGE_SIZE, PREPROCESS_CFG, new_model, save_model
 from pipeline_lib.demo.stills import KINDS, StillMaker
@@ -55,15 +56,16 @@ def train_demo_clip(out: Path, config: DemoClipConfig, progress: Progress = SILE
     """
     kinds = [*KINDS, *[None] * config.backgrounds]
     maker = StillMaker.of(numpy_stream(config.seed, "demo clip", "stills"), IMAGE_SIZE)
-    captions = _captions(config, kinds)
-    match = _matches(kinds)
+    captions = draw_captions(config.seed, config.steps, kinds)
+    match = matches(kinds)
     model = new_model(config.seed).train()
     model.visual.to(memory_format=torch.channels_last)
     # Only the rows of the token table that captions use are trained; all 49,408 would cost more
     # time than the rest of the step.
     rows = torch.nn.Parameter(model.token_embedding.weight.detach()[captions.used])
-    optimizer = _optimizer(model, rows, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
+    trained = {n: p for n, p in model.named_parameters() if n != "token_embedding.weight"}
+    optimizer = new_optimizer(trained, config, rows)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, config))
     with progress.task("train the demo CLIP", config.steps) as advance:
         for step in range(config.steps):
             images = model.visual(pixels([maker.still(kind) for kind in kinds]))
@@ -123,36 +125,44 @@ def encode_text(model: Any, rows: Tensor, ids: Tensor, ends: Tensor) -> Tensor:
     return embedded
 
 
-def _captions(config: DemoClipConfig, kinds: list[Any]) -> Captions:
-    rng = numpy_stream(config.seed, "demo clip", "captions")
-    texts = [caption(rng, kind) for _ in range(config.steps) for kind in kinds]
+def draw_captions(seed: int, steps: int, kinds: list[Any]) -> Captions:
+    """A caption for every still of a training; ``None`` among ``kinds`` is one without object."""
+    rng = numpy_stream(seed, "demo clip", "captions")
+    texts = [caption(rng, kind) for _ in range(steps) for kind in kinds]
     distinct = sorted(set(texts))
     number = {text: k for k, text in enumerate(distinct)}
     tokens = import_open_clip().SimpleTokenizer()(distinct)
     # The end-of-text token has the largest id, and everything behind it is padding.
     ends = tokens.argmax(dim=1)
     used, compact = tokens[:, : int(ends.max()) + 1].unique(return_inverse=True)
-    order = torch.tensor([number[text] for text in texts]).view(config.steps, len(kinds))
+    order = torch.tensor([number[text] for text in texts]).view(steps, len(kinds))
     return Captions(compact[order], ends[order], used)
 
 
-def _matches(kinds: list[Any]) -> Tensor:
+def matches(kinds: list[Any]) -> Tensor:
+    """The share of every caption in the match of a still [N, N]; equal kinds match alike."""
     same = torch.tensor([[float(a == b) for b in kinds] for a in kinds])
     return same / same.sum(dim=1, keepdim=True)
 
 
-def _optimizer(model: Any, rows: Tensor, config: DemoClipConfig) -> torch.optim.Optimizer:
-    trained = {n: p for n, p in model.named_parameters() if n != "token_embedding.weight"}
-    decayed = [p for n, p in trained.items() if p.ndim > 1 and n != "positional_embedding"]
-    plain = [p for n, p in trained.items() if p.ndim <= 1 or n == "positional_embedding"]
+def new_optimizer(
+    trained: Mapping[str, Tensor], config: DemoClipConfig | DemoVitConfig, *undecayed: Tensor
+) -> torch.optim.Optimizer:
+    """AdamW on ``trained`` and ``undecayed``; decay only on matrices that are no positions."""
+
+    def decays(name: str, parameter: Tensor) -> bool:
+        return parameter.ndim > 1 and not name.endswith("positional_embedding")
+
+    decayed = [p for n, p in trained.items() if decays(n, p)]
+    plain = [p for n, p in trained.items() if not decays(n, p)]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": [*plain, rows], "weight_decay": 0.0},
+        {"params": [*plain, *undecayed], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS)
 
 
-def _rate(step: int, config: DemoClipConfig) -> float:
+def rate(step: int, config: DemoClipConfig | DemoVitConfig) -> float:
     """Linear warm-up, then half a cosine down to zero."""
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     return warm * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))

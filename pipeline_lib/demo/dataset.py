@@ -8,11 +8,12 @@ import pandas as pd
 from pipeline_lib.config import DemoDataConfig
 from pipeline_lib.demo.encoding import write_mp4
 from pipeline_lib.demo.filming import Film
+from pipeline_lib.demo.motion_clips import plan_clips
 from pipeline_lib.demo.questions import minutes, questions_about
 from pipeline_lib.demo.scenes import Scene, plan
 from pipeline_lib.demo.vocabulary import MOTIONS
 from pipeline_lib.errors import DataError
-from pipeline_lib.runtime.progress import SILENT, Progress
+from pipeline_lib.runtime.progress import SILENT, Advance, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.tables import write_csv
@@ -25,25 +26,22 @@ def write_demo_data(root: Path, config: DemoDataConfig, progress: Progress = SIL
 
     Args:
         root: Gets ``videos/{split}/{class}/{stem}.mp4``, ``annotations/{class}_timestamp.csv``,
-            ``qa.json`` and ``captions.json``.
+            ``qa.json`` and ``captions.json``; and below ``clips`` the videos and captions of
+            another, whose classes are motions.
         config: How many videos, how long and how large.
         progress: Told of every video.
 
     Returns:
-        The scripts of the videos: the truth the annotations were written from.
+        The scripts of the videos, without the clips: the truth the annotations were written from.
 
     Raises:
         DataError: ``root`` holds other videos, which the annotations would not know.
     """
-    scenes = plan(config)
-    videos = root / "videos"
-    _refuse_strangers(videos, {scene.video_path for scene in scenes})
-    with progress.task("render the demo videos", len(scenes)) as advance:
-        for scene in scenes:
-            film = Film(scene, config.seed, config.width, config.height)
-            size = (config.width, config.height)
-            write_mp4(videos / scene.video_path, film.frames(), scene.timing, size)
-            advance(note=scene.stem)
+    scenes, clips = plan(config), plan_clips(config.motions, config.seed)
+    motions = config.motions
+    with progress.task("render the demo videos", len(scenes) + len(clips)) as advance:
+        _render(root, scenes, config.seed, (config.width, config.height), advance)
+        _render(root / "clips", clips, config.seed, (motions.width, motions.height), advance)
     for class_name in sorted({scene.class_name for scene in scenes if scene.events}):
         of_class = [scene for scene in scenes if scene.class_name == class_name]
         table = _annotations(of_class, config.seed)
@@ -51,8 +49,20 @@ def write_demo_data(root: Path, config: DemoDataConfig, progress: Progress = SIL
     write_json(
         root / "qa.json", {"data": [q for s in scenes for q in questions_about(s, config.seed)]}
     )
-    write_json(root / "captions.json", {"data": [c for s in scenes for c in _captions(s)]})
+    write_json(root / "captions.json", {"data": [c for s in scenes for c in _moments(s)]})
+    write_json(root / "clips" / "captions.json", {"data": [c for s in clips for c in _captions(s)]})
     return scenes
+
+
+def _render(
+    root: Path, scenes: list[Scene], seed: int, size: tuple[int, int], advance: Advance
+) -> None:
+    videos = root / "videos"
+    _refuse_strangers(videos, {scene.video_path for scene in scenes})
+    for scene in scenes:
+        film = Film(scene, seed, *size)
+        write_mp4(videos / scene.video_path, film.frames(), scene.timing, size)
+        advance(note=scene.stem)
 
 
 def _refuse_strangers(videos: Path, planned: set[str]) -> None:
@@ -81,14 +91,24 @@ def _seconds(time: Fraction) -> str:
     return f"{float(time):.2f}"
 
 
+def _moments(scene: Scene) -> list[dict[str, object]]:
+    """What is said of the events of a long video, and when it is true."""
+    return [
+        {
+            **said,
+            "start_s": float(event.start_s),
+            "end_s": float(event.end_s),
+        }
+        for said, event in zip(_captions(scene), scene.events, strict=True)
+    ]
+
+
 def _captions(scene: Scene) -> list[dict[str, object]]:
     return [
         {
             "id": f"{scene.stem}_{number}",
             "video_path": scene.video_path,
             "caption": f"a {event.kind.words} {MOTIONS[event.motion]}",
-            "start_s": float(event.start_s),
-            "end_s": float(event.end_s),
             "colour": event.kind.colour,
             "shape": event.kind.shape,
             "motion": event.motion,

@@ -132,12 +132,12 @@ def plan(config: DemoDataConfig) -> list[Scene]:
 
 def _scene(config: DemoDataConfig, split: str, class_name: str, stem: str, index: int) -> Scene:
     rng = numpy_stream(config.seed, "demo scene", stem)
-    duration = _hundredths(config.seconds * rng.uniform(0.6, 1.2))
+    duration = hundredths(config.seconds * rng.uniform(0.6, 1.2))
     kind = EVENT_CLASSES.get(class_name)
     spans = _event_spans(rng, duration) if kind else []
-    events = tuple(_appearance(rng, kind, *span) for span in spans) if kind else ()
+    events = tuple(appearance(rng, kind, *span) for span in spans) if kind else ()
     distractors = tuple(
-        _appearance(rng, DISTRACTORS[rng.integers(len(DISTRACTORS))], *span)
+        appearance(rng, DISTRACTORS[rng.integers(len(DISTRACTORS))], *span)
         for span in _distractor_spans(rng, duration, spans)
     )
     timing = make_timing(rng, duration, index)
@@ -160,7 +160,7 @@ def _event_spans(rng: np.random.Generator, duration: Fraction) -> list[tuple[Fra
         whole = round(start)
         if rng.random() < 0.85 and previous + 0.3 < whole < time - 1:
             start = whole
-        spans.append((_hundredths(start), _hundredths(time)))
+        spans.append((hundredths(start), hundredths(time)))
     return spans
 
 
@@ -177,19 +177,32 @@ def _distractor_spans(
                 share = room / max(1, int(room // 8))
                 length = min(rng.uniform(1.5, 3.0), 0.6 * share)
                 start = float(begin) + part * share + (share - length) * rng.uniform(0.2, 0.8)
-                spans.append((_hundredths(start), _hundredths(start + length)))
+                spans.append((hundredths(start), hundredths(start + length)))
     return spans
 
 
-def _appearance(
-    rng: np.random.Generator, kind: Kind, start_s: Fraction, end_s: Fraction
+def appearance(
+    rng: np.random.Generator,
+    kind: Kind,
+    start_s: Fraction,
+    end_s: Fraction,
+    motion: str | None = None,
 ) -> Appearance:
+    """An object that comes at ``start_s`` and goes at ``end_s``.
+
+    Args:
+        rng: Chooses its path.
+        kind: Its colour and shape.
+        start_s: First moment.
+        end_s: First moment without it.
+        motion: A key of ``vocabulary.MOTIONS``; drawn where it is not given.
+    """
     radius = rng.uniform(*RADIUS)
     travel = rng.uniform(0.32, 0.46)
     room = _REACH - RADIUS[1] - travel / 2
     # Also an object that does not travel is found anywhere along such a path.
     x, y = rng.uniform(-room, room, size=2) if room > 0 else (0.0, 0.0)
-    motion = str(rng.choice(list(MOTIONS)))
+    motion = motion or str(rng.choice(list(MOTIONS)))
     if motion in ("left", "right", "growing", "shrinking"):
         y += rng.uniform(-0.5, 0.5) * travel
     if motion in ("up", "down", "growing", "shrinking"):
@@ -223,5 +236,6 @@ def _shares(rng: np.random.Generator, count: int, first: float = 1.0) -> NDArray
     return parts / parts.sum()
 
 
-def _hundredths(seconds: float) -> Fraction:
+def hundredths(seconds: float) -> Fraction:
+    """A time in whole hundredths of a second."""
     return Fraction(round(seconds * 100), 100)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.annotations.folder import read_event_tables
-from pipeline_lib.config import DemoDataConfig, VideosPerClass
+from pipeline_lib.config import DemoDataConfig, DemoMotionsConfig, KindsPerSplit, VideosPerClass
 from pipeline_lib.datasets.questions import read_questions
 from pipeline_lib.demo.dataset import write_demo_data
 from pipeline_lib.demo.encoding import write_mp4
@@ -26,7 +26,10 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.video.probe import timestamps
 
 CONFIG = DemoDataConfig(
-    seed=3, seconds=6.0, videos_per_class=VideosPerClass(train=2, val=1, test=1)
+    seed=3,
+    seconds=6.0,
+    videos_per_class=VideosPerClass(train=2, val=1, test=1),
+    motions=DemoMotionsConfig(kinds=KindsPerSplit(train=1, val=1, test=1), repeats=1, seconds=1.0),
 )
 SIZE = (CONFIG.width, CONFIG.height)
 
@@ -59,7 +62,7 @@ def test_another_seed_gives_other_pixels_and_other_times(written):
 
 def test_the_layout(written):
     root, scenes = written
-    videos = {p.relative_to(root / "videos").as_posix() for p in root.rglob("*.mp4")}
+    videos = {p.relative_to(root / "videos").as_posix() for p in (root / "videos").rglob("*.mp4")}
     assert videos == {scene.video_path for scene in scenes}
     assert {path.split("/")[1] for path in videos} == set(CLASSES)
     tables = {path.name for path in (root / "annotations").iterdir()}
