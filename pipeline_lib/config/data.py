@@ -53,13 +53,15 @@ class DemoMotionsConfig:
         kinds: Objects of each split; none is in two splits.
         repeats: Clips of a training object in one motion; the other splits have one.
         seconds: Usual length of a clip.
+        width: A multiple of 64: of narrow pictures with other widths x264 also reads what lies
+            behind the end of their lines, and writes other bytes each time.
     """
 
     kinds: KindsPerSplit = field(default_factory=KindsPerSplit)
     repeats: Count = 2
     seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.5
-    width: Annotated[int, Field(ge=32, multiple_of=2)] = 96
-    height: Annotated[int, Field(ge=32, multiple_of=2)] = 72
+    width: Annotated[int, Field(ge=64, multiple_of=64)] = 128
+    height: Annotated[int, Field(ge=32, multiple_of=2)] = 96
 
     def __post_init__(self) -> None:
         """Raises ValueError where there are not as many objects."""
