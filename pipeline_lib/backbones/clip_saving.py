@@ -73,13 +73,18 @@ def write_clip(clip: ClipWeights, source: ClipConfig, out: Path) -> None:
     Raises:
         WeightsError: A weight is not a finite number, or files of the source are gone.
     """
-    _require_finite(clip.tensors, out)
+    require_finite(clip.tensors, out)
     write = _write_transformers if is_transformers_clip(source.model) else _write_open_clip
     with replacing_directory(out) as folder:
         write(clip, source, folder)
 
 
-def _require_finite(tensors: Mapping[str, Tensor], out: Path) -> None:
+def require_finite(tensors: Mapping[str, Tensor], out: Path) -> None:
+    """Refuse to write weights of a training that diverged.
+
+    Raises:
+        WeightsError: A number is NaN or infinite.
+    """
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         shown = ", ".join(broken[:_SHOWN]) + (", …" if len(broken) > _SHOWN else "")

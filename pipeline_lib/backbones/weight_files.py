@@ -115,7 +115,18 @@ def load_strictly(network: Network, tensors: Mapping[str, Tensor], path: Path) -
     Raises:
         WeightsError: Names or shapes differ; the message shows the first ones.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    require_fit(network.state_dict(), tensors, path)
+    network.load_state_dict(dict(tensors), strict=True)
+    return network.eval().requires_grad_(False)
+
+
+def require_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that have other names or shapes than a network's own.
+
+    Raises:
+        WeightsError: The message shows the first ones.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = [
         *_listed("missing", [name for name in wanted if name not in found]),
@@ -134,8 +145,6 @@ def load_strictly(network: Network, tensors: Mapping[str, Tensor], path: Path) -
             f"{path}: does not fit this network: {'; '.join(problems)}.",
             hint="Check that the file is complete and belongs to this architecture.",
         )
-    network.load_state_dict(dict(tensors), strict=True)
-    return network.eval().requires_grad_(False)
 
 
 def load_weights(

@@ -18,6 +18,8 @@ FAMILIES: Registry[Callable[[dict], Outputs]] = Registry(
         "coop_openai_clip": "tests.parity.coop:openai_clip",
         "mobileclip": "tests.parity.mobileclip:towers",
         "slowfast": "tests.parity.slowfast:slowfast_r50",
+        "tempme": "tests.parity.tempme:retrieval",
+        "token_merge": "tests.parity.token_merge:merged",
     },
 )
 
