@@ -14,7 +14,7 @@ _HEADLINE_DEPTH = 3  # split, level, metric; a class name comes below
 # What stands behind a headline that asks nearly the same, and the deviation of a mean.
 _FINE_PRINT = (
     "weighted_f1", "macro_auc", "mean_average_precision", "auc_within_event_videos",
-    "video_accuracy", "_std",
+    "video_accuracy", "_r50", "_mnr", "_std",
 )  # fmt: skip
 _NAMED_PICTURES = 6
 

@@ -46,6 +46,13 @@ def test_headlines_ask_each_question_once() -> None:
     assert [row.metric for row in headlines(rows_of("coop", tree))] == ["test.frame.accuracy"]
 
 
+def test_headlines_of_retrieval_are_recalls_and_median_ranks() -> None:
+    values = {"t2v_r1": 40.0, "t2v_r50": 90.0, "t2v_mdr": 2.0, "t2v_mnr": 9.0, "r_sum": 380.0}
+    tree = {"test": {**values, "dsl": values, "control": {"chance": values}}}
+    shown = [row.metric for row in headlines(rows_of("tempme_stop", tree))]
+    assert shown == ["test.t2v_r1", "test.t2v_mdr", "test.r_sum"]
+
+
 def test_words_and_switches_are_no_numbers() -> None:
     rows = rows_of("windows", {"settings": {"pre_event": "normal", "strict": True}, "kept": 4})
     assert [row.metric for row in rows] == ["kept"]
