@@ -14,13 +14,15 @@ app = new_app()
 
 @app.command()
 def train(
-    name: str = typer.Argument(help="What to train: coop, pos_neg."),
+    name: str = typer.Argument(help="What to train: coop, pos_neg, tempme_stop."),
     params: Path = PARAMS,
 ) -> None:
     """Train a model; its parameters stand under `train:`.
 
-    coop learns prompts on features, pos_neg fine-tunes a CLIP on frames of questions, on several
-    GPUs with `torchrun --standalone --nproc_per_node=N stages/train.py pos_neg`.
+    coop learns prompts on features, pos_neg fine-tunes a CLIP on frames of questions, and
+    tempme_stop learns token merging and prompts around a frozen CLIP on videos with captions.
+    The last two use several GPUs with `torchrun --standalone --nproc_per_node=N stages/train.py
+    pos_neg`.
 
     A run that was killed goes on where it stopped when it is started again with the same
     parameters, data and code; with any other it starts anew.

@@ -29,5 +29,6 @@ TRAINERS: Registry[Trainer] = Registry(
     {
         "coop": "pipeline_lib.trainers.coop.training:train",
         "pos_neg": "pipeline_lib.trainers.pos_neg.training:train",
+        "tempme_stop": "pipeline_lib.trainers.tempme_stop.training:train",
     },
 )

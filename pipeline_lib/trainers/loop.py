@@ -58,6 +58,9 @@ class Plan:
         hparams: Settings for TensorBoard's table.
         lower_is_better: Whether the best epoch has the lowest value there, not the highest.
         section: Where the parameters stand, for messages.
+        lr: The parameters there that are too large where training diverges.
+        tie_break: Column whose lower value decides between epochs that are equal in ``select``;
+            ``None`` keeps the earlier one.
     """
 
     name: str
@@ -69,6 +72,8 @@ class Plan:
     hparams: Mapping[str, Any]
     lower_is_better: bool = False
     section: str = "train"
+    lr: str = "lr"
+    tie_break: str | None = None
 
     def finished(self, record: Record) -> bool:
         """Whether the run ends with the last epoch of ``record``."""
@@ -165,7 +170,7 @@ def _epoch(task: Task, record: Record, plan: Plan) -> tuple[Row, bool]:
     if loss is None or not math.isfinite(loss):
         raise ConfigError(
             f"Training diverged in epoch {epoch}: the loss is {loss}.",
-            hint=f"Lower {plan.section}.lr.",
+            hint=f"Lower {plan.section}.{plan.lr}.",
         )
     row |= task.validate()
     return row, _enter(row, record, plan)
@@ -182,12 +187,53 @@ def _enter(row: Row, record: Record, plan: Plan) -> bool:
     epoch, value = record.epoch + 1, row[plan.select]
     if value is None:
         raise ConfigError(f"{plan.select} is undefined in epoch {epoch}; no best can be chosen.")
+    beats = _beats(row, value, record, plan)
     record.history.append(row)
-    if record.best_value is None or plan.better(value, record.best_value):
+    if beats:
         record.best_epoch, record.best_value = epoch, value
     if plan.save_every and epoch % plan.save_every == 0:
         record.periodic.append(epoch)
     return epoch in {record.best_epoch, *record.periodic} or plan.finished(record)
+
+
+def _beats(row: Row, value: float, record: Record, plan: Plan) -> bool:
+    if record.best_value is None or plan.better(value, record.best_value):
+        return True
+    if plan.tie_break is None or value != record.best_value:
+        return False
+    new, old = row[plan.tie_break], record.best[plan.tie_break]
+    return new is not None and old is not None and new < old
+
+
+def require_choice(before: Row, plan: Plan, remedy: str) -> None:
+    """Refuse a training whose best epoch nothing could choose.
+
+    Args:
+        before: The ``val_…`` values of the model it starts from.
+        plan: Its plan.
+        remedy: What would define the selected metric.
+
+    Raises:
+        ConfigError: The selected metric is undefined.
+    """
+    if plan.select != "epoch" and before[plan.select] is None:
+        raise ConfigError(
+            f"{plan.section}.select: {plan.select} is undefined: no val item has what it needs.",
+            hint=f"{remedy}, or set {plan.section}.select: last.",
+        )
+
+
+def warn_of_harm(before: Row, record: Record, plan: Plan) -> None:
+    """Say where no epoch is as good as the model that training started from."""
+    start, best = before.get(plan.select), record.best_value
+    if start is not None and best is not None and plan.better(start, best):
+        logger.warning(
+            "no epoch reaches the %s of the model it started from: %.4f before, %.4f in epoch %d",
+            plan.select,
+            start,
+            best,
+            record.best_epoch,
+        )
 
 
 def write_outputs(record: Record, plan: Plan, folder: RunFolder, out: Path, config: Any) -> None:

@@ -39,3 +39,18 @@ def linear_cosine(
     if step < warmup_steps:
         return warmup_lr + (lr - warmup_lr) * step / warmup_steps
     return 0.5 * lr * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))
+
+
+def warmed_cosine(step: int, *, lr: float, steps: int, warmup_ratio: float) -> float:
+    """:func:`linear_cosine` with a warm-up of a share of the steps.
+
+    No step of the training has a rate of 0, so none is wasted.
+
+    Args:
+        step: From 0, over all epochs.
+        lr: The largest rate.
+        steps: Planned number of steps.
+        warmup_ratio: The share, in [0, 1].
+    """
+    warmup = round(warmup_ratio * steps)
+    return linear_cosine(step, lr=lr, steps=steps, warmup_steps=warmup, warmup_lr=lr / (warmup + 1))

@@ -111,6 +111,22 @@ def test_stopping_early(tmp_path, patience, metrics, epochs, best):
     ]
 
 
+class Tied(Scripted):
+    """Has a second value an epoch, the lower the better."""
+
+    def validate(self):
+        value = [0.5, 0.3, 0.4, 0.2, 0.2][len(self.trained) - 1]
+        return {**super().validate(), "val_loss": value}
+
+
+def test_a_second_value_decides_between_equal_ones(tmp_path):
+    metrics = [0.1, 0.3, 0.3, 0.2, 0.3]
+    record = run(tmp_path, Tied(metrics), plan(tie_break="val_loss"))
+    assert record.best_epoch == 5  # as good as 2 and 3, with a lower loss
+    patient = run(tmp_path, Tied(metrics), plan(tie_break="val_loss", patience=2))
+    assert (patient.epoch, patient.best_epoch) == (4, 2)  # epoch 3 was no better by either
+
+
 @pytest.mark.parametrize(
     ("changes", "best"), [({"lower_is_better": True}, 2), ({"select": "epoch", "patience": 1}, 5)]
 )

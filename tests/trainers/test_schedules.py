@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline_lib.trainers.schedules import linear_cosine, warmup_cosine
+from pipeline_lib.trainers.schedules import linear_cosine, warmed_cosine, warmup_cosine
 
 PUBLISHED = {
     1: 1e-5,
@@ -58,3 +58,12 @@ def test_no_step_is_above_the_base_whatever_the_warm_up(warmup_steps):
     assert rise == sorted(rise)
     assert fall == sorted(fall, reverse=True)
     assert fall[:1] in ([], [0.1])
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.5, 1.0])
+def test_a_share_of_the_steps_warms_up_and_no_step_is_wasted(ratio):
+    made = [warmed_cosine(step, lr=0.1, steps=10, warmup_ratio=ratio) for step in range(10)]
+    warmup = round(10 * ratio)
+    assert made[:warmup] == pytest.approx([0.1 * (i + 1) / (warmup + 1) for i in range(warmup)])
+    assert all(0 < lr <= 0.1 for lr in made)
+    assert made[warmup : warmup + 1] in ([], [0.1])

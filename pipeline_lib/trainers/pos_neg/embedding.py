@@ -14,6 +14,7 @@ from pipeline_lib.runtime.distributed import Group
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.trainers.pos_neg.batches import Batch
 from pipeline_lib.trainers.pos_neg.model import TrainableClip
+from pipeline_lib.trainers.updating import backward_shared
 
 logger = logging.getLogger(__name__)
 
@@ -95,21 +96,10 @@ class Towers:
         return Features(images.requires_grad_(), texts.requires_grad_(), own_images, own_texts)
 
     def backward(self, loss: Tensor, features: Features) -> None:
-        """Add the gradient of a loss that all processes have worked out from ``features``.
-
-        What each process adds is a part: the sum over the group is the gradient, of the towers
-        and of all else that the loss depends on.
-        """
-        leaves = [features.images, features.texts]
-        # Scale and bias are in everyone's loss; only the first process counts them.
-        loss.backward(inputs=None if self._group.is_main else leaves)
-        own = [features.own_images, features.own_texts]
-        parts = [
-            leaf.grad[self._group.share(len(leaf))] for leaf in leaves if leaf.grad is not None
-        ]
-        graphs = [(o, part) for o, part in zip(own, parts, strict=True) if o.requires_grad]
-        if graphs:
-            torch.autograd.backward([o for o, _ in graphs], [part for _, part in graphs])
+        """Add the gradient of a loss on ``features``; see :func:`backward_shared`."""
+        leaves = (features.images, features.texts)
+        own = (features.own_images, features.own_texts)
+        backward_shared(loss, leaves, own, self._group)
 
     def _images(self, rows: NDArray[np.int64]) -> Tensor:
         with self._autocast():

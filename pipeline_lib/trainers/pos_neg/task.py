@@ -19,12 +19,9 @@ from pipeline_lib.trainers.pos_neg.losses import MINED, POSITIVE, choose_loss
 from pipeline_lib.trainers.pos_neg.measuring import Ranking
 from pipeline_lib.trainers.pos_neg.model import TrainableClip
 from pipeline_lib.trainers.resume import Row
-from pipeline_lib.trainers.schedules import linear_cosine
+from pipeline_lib.trainers.schedules import warmed_cosine
+from pipeline_lib.trainers.updating import Updates
 
-# Fine-tuning has few steps, and torch's 0.999 remembers a thousand. The larger epsilon is
-# open_clip's for transformers: with torch's, rounding decides the way of weights that hardly
-# matter.
-_BETAS, _EPSILON = (0.9, 0.98), 1e-6
 # Items whose pairs the bias of the logits starts from.
 _FIRST_ITEMS = 64
 
@@ -75,10 +72,13 @@ class PosNegTask:
         self._data, self._group = data, group
         self._loss = choose_loss(config.loss)
         model.logit_bias.requires_grad_(self._loss.biased)
-        self._parameters = list(model.trainable().values())
-        groups = model.param_groups(config.lr, config.weight_decay)
-        self._optimizer = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=True)
-        self._scaler = torch.amp.GradScaler(group.device.type, enabled=fp16)
+        self._updates = Updates(
+            model.trainable().values(),
+            model.param_groups(config.lr, config.weight_decay),
+            group,
+            clip_grad_norm=config.clip_grad_norm,
+            fp16=fp16,
+        )
         if self._loss.biased:
             self._start_bias()
 
@@ -92,7 +92,7 @@ class PosNegTask:
         totals, lr = _Totals(), 0.0
         for step in range(self.steps):
             lr = self._rate((epoch - 1) * self.steps + step)
-            for parameters in self._optimizer.param_groups:
+            for parameters in self._updates.optimizer.param_groups:
                 parameters["lr"] = lr
             self._step(items[step * self._step_items : (step + 1) * self._step_items], totals)
         row: Row = {
@@ -139,17 +139,12 @@ class PosNegTask:
 
     def state(self) -> dict[str, Any]:
         """Weights, moments and the scale of fp16; rates and orders follow from the epoch."""
-        return {
-            "model": self._model.state(),
-            "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
-        }
+        return {"model": self._model.state(), **self._updates.state()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go back to a state of :meth:`state`."""
         self._model.load_state(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
+        self._updates.load_state(state)
 
     @property
     def steps(self) -> int:
@@ -167,37 +162,20 @@ class PosNegTask:
 
     def _step(self, items: Sequence[Item], totals: _Totals) -> None:
         """One step along the mean loss of those of ``items`` that have what the loss compares."""
-        self._optimizer.zero_grad()
+        self._updates.start()
         before = totals.items
         for batch in batches_of(items, self._config.batch_size):
             features = self._towers.features(batch)
             logits = self._scaled(features.texts @ features.images.T)
             loss = self._loss_of(logits, batch, totals)
-            self._towers.backward(self._scaler.scale(loss), features)
+            self._towers.backward(self._updates.scaled(loss), features)
         count = totals.items - before
         if not count:
             return
-        norm = self._finish_gradient(count)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        if math.isfinite(norm):  # fp16 tries scales that are too large; such a step is left out
+        self._updates.finish_gradient(count)
+        norm = self._updates.step()
+        if math.isfinite(norm):
             totals.norms.append(norm)
-
-    def _finish_gradient(self, count: int) -> float:
-        """From the group's parts to the clipped gradient of the mean over ``count`` items.
-
-        Returns:
-            Its length before clipping.
-        """
-        for parameter in self._parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        self._group.sum_in_place(gradients)
-        self._scaler.unscale_(self._optimizer)
-        torch._foreach_div_(gradients, count)
-        longest = self._config.clip_grad_norm or math.inf
-        return float(torch.nn.utils.clip_grad_norm_(self._parameters, longest))
 
     def _logits(self, batch: Batch) -> Tensor:
         features = self._towers.features(batch)
@@ -234,12 +212,5 @@ class PosNegTask:
 
     def _rate(self, step: int) -> float:
         """The rate of a step, from 0 over all epochs; never 0, so that no step is wasted."""
-        steps = self.steps * self._config.epochs
-        warmup = round(self._config.warmup_ratio * steps)
-        return linear_cosine(
-            step,
-            lr=self._config.lr,
-            steps=steps,
-            warmup_steps=warmup,
-            warmup_lr=self._config.lr / (warmup + 1),
-        )
+        steps, ratio = self.steps * self._config.epochs, self._config.warmup_ratio
+        return warmed_cosine(step, lr=self._config.lr, steps=steps, warmup_ratio=ratio)

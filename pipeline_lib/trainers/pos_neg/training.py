@@ -1,9 +1,6 @@
 """Fine-tuning of a CLIP so that a question finds the frames that answer it."""
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,13 @@ from pipeline_lib.config import ClipConfig, Params, PosNegConfig, as_dict
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import (
     choose_precision,
-    fix_product_order,
     precision_name,
     set_threads,
 )
 from pipeline_lib.runtime.distributed import ALONE, Group, joined
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
-from pipeline_lib.trainers.loop import Plan, fit, history_table
+from pipeline_lib.trainers.loop import Plan, fit, history_table, require_choice, warn_of_harm
 from pipeline_lib.trainers.pos_neg.data import PosNegData, load_data
 from pipeline_lib.trainers.pos_neg.embedding import Towers
 from pipeline_lib.trainers.pos_neg.losses import MINED, OTHER, choose_loss
@@ -30,6 +26,7 @@ from pipeline_lib.trainers.pos_neg.model import TrainableClip, load_trainable
 from pipeline_lib.trainers.pos_neg.pixels import open_pixels, write_pixels
 from pipeline_lib.trainers.pos_neg.publishing import publish
 from pipeline_lib.trainers.pos_neg.task import PosNegTask
+from pipeline_lib.trainers.repeating import repeatable
 from pipeline_lib.trainers.resume import Record, Row, RunFolder, run_fingerprint
 
 logger = logging.getLogger(__name__)
@@ -74,7 +71,7 @@ class Trained:
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train pos_neg``; see :class:`pipeline_lib.trainers.Trainer`."""
     places = Places(scratch=scratch)
-    with joined(params.runtime.device) as group, _repeatable(group.device):
+    with joined(params.runtime.device) as group, repeatable(group.device):
         trained = train_pos_neg(
             params.train.pos_neg,
             clip_section(params.train.pos_neg.backbone, params.extract, "train.pos_neg.backbone"),
@@ -128,31 +125,15 @@ def train_pos_neg(
     task = PosNegTask(config, model, towers, data, group, fp16=dtype == torch.float16)
     plan = _plan(config, section, group)
     before = task.validate()
-    _require_choice(before, plan)
+    require_choice(before, plan, "Mine negatives for val items")
     record = fit(task, plan, folder, places.tensorboard / name, progress, group)
-    _warn_of_harm(before, record, plan)
+    warn_of_harm(before, record, plan)
     if group.is_main:
         facts |= {"trained_parameters": model.parameter_count, "val_before": before}
         publish(record, folder, model, section, data, facts, places.out)
         write_csv(places.history, history_table(record))
         folder.discard()
     return Trained(record, before)
-
-
-@contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """A context in which the same training gives the same bits, as far as torch can do it."""
-    fix_product_order()
-    if device.type != "cuda":
-        yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    earlier = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(earlier)
 
 
 def _digest(data: PosNegData, group: Group) -> str:
@@ -250,26 +231,6 @@ def _check(data: PosNegData, model: TrainableClip, config: PosNegConfig) -> None
             "means over the others",
             unranked,
             len(data.val),
-        )
-
-
-def _require_choice(before: Row, plan: Plan) -> None:
-    if plan.select != "epoch" and before[plan.select] is None:
-        raise ConfigError(
-            f"{plan.section}.select: {plan.select} is undefined: no val item has what it needs.",
-            hint=f"Mine negatives for val items, or set {plan.section}.select: last.",
-        )
-
-
-def _warn_of_harm(before: Row, record: Record, plan: Plan) -> None:
-    start, best = before.get(plan.select), record.best_value
-    if start is not None and best is not None and plan.better(start, best):
-        logger.warning(
-            "no epoch reaches the %s of the model it started from: %.4f before, %.4f in epoch %d",
-            plan.select,
-            start,
-            best,
-            record.best_epoch,
         )
 
 

@@ -61,13 +61,13 @@ def test_every_step_has_the_rate_of_its_place_in_the_whole_training(tmp_path):
     made, _, data = task(tmp_path, settings)
     assert (made.steps, len(data.train)) == (2, 10)
     used = []
-    step = made._optimizer.step
+    step = made._updates.optimizer.step
 
     def noted(*args):
-        used.append([group["lr"] for group in made._optimizer.param_groups])
+        used.append([group["lr"] for group in made._updates.optimizer.param_groups])
         return step(*args)
 
-    made._optimizer.step = noted
+    made._updates.optimizer.step = noted
     last = [made.train_epoch(epoch)["lr"] for epoch in (1, 2)]
     # A warm-up of two of the four steps, then the cosine from its top to half way down.
     expected = [0.4 / 3, 0.8 / 3, 0.4, 0.2 * (1 + math.cos(math.pi / 2))]

@@ -61,8 +61,8 @@ def test_the_last_incomplete_group_is_a_step(tmp_path):
     assert len(data.train) == 10
     assert made.steps == 2
     taken = []
-    step = made._optimizer.step
-    made._optimizer.step = lambda *args: (taken.append(model.state()), step(*args))
+    step = made._updates.optimizer.step
+    made._updates.optimizer.step = lambda *args: (taken.append(model.state()), step(*args))
     made.train_epoch(1)
     assert len(taken) == 2
     assert distance(model, taken[1]) > 1e-5

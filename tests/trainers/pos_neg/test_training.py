@@ -25,6 +25,7 @@ from pipeline_lib.runtime.distributed import ALONE
 from pipeline_lib.runtime.progress import SILENT
 from pipeline_lib.trainers import TRAINERS
 from pipeline_lib.trainers.curves import scalar_tag
+from pipeline_lib.trainers.loop import warn_of_harm
 from pipeline_lib.trainers.pos_neg import training
 from pipeline_lib.trainers.pos_neg.training import train_pos_neg
 from pipeline_lib.trainers.resume import Record
@@ -145,9 +146,9 @@ def test_without_val_the_last_epoch_is_the_best(tmp_path):
 def test_a_training_that_harms_says_so(tmp_path, caplog):
     plan = training._plan(config(select="loss"), section(tmp_path), ALONE)
     record = Record([{"epoch": 1, "val_loss": 0.5}], best_epoch=1, best_value=0.5)
-    training._warn_of_harm({"val_loss": 0.5}, record, plan)
+    warn_of_harm({"val_loss": 0.5}, record, plan)
     assert caplog.text == ""
-    training._warn_of_harm({"val_loss": 0.4}, record, plan)
+    warn_of_harm({"val_loss": 0.4}, record, plan)
     assert "the val_loss of the model it started from: 0.4000 before, 0.5000 in epoch 1" in (
         caplog.text
     )

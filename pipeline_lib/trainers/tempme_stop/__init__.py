@@ -1,0 +1,1 @@
+"""Text-video retrieval: token merging and prompts learned around a frozen CLIP."""
