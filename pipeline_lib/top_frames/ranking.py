@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.backbones.caption_length import tokens_cut
 from pipeline_lib.backbones.clip import ClipBackbone
 from pipeline_lib.backbones.video_embedding import (
     embed_video,
@@ -168,7 +169,7 @@ def read_pixels(
 
 
 def _warn_of_cut(tokenizer: Any, caption: str) -> None:
-    cut = _tokens_cut(tokenizer, caption)
+    cut = tokens_cut(tokenizer, caption, tokenizer.context_length)
     if cut:
         log.warning(
             "The model reads %d tokens of a caption; the last %d of %r are left out.",
@@ -176,16 +177,3 @@ def _warn_of_cut(tokenizer: Any, caption: str) -> None:
             cut,
             caption if len(caption) <= 80 else f"{caption[:80]}…",
         )
-
-
-def _tokens_cut(tokenizer: Any, caption: str) -> int:
-    """How many tokens of ``caption`` do not fit into the context of an open_clip tokenizer."""
-    context = tokenizer.context_length
-    # Wider than any caption: a token is at least one byte, and two mark its start and end.
-    room = max(context, len(caption.encode("utf-8")) + 2) + 1
-    whole = tokenizer([caption], context_length=room)[0].tolist()
-    if whole[:context] == tokenizer([caption])[0].tolist():
-        return 0
-    filler = whole[-1]
-    used = next(n for n in range(room, 0, -1) if whole[n - 1] != filler)
-    return max(used - context, 1)
