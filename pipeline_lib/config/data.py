@@ -40,7 +40,7 @@ class VideosPerClass:
 class KindsPerSplit:
     """How many of the 72 colours and shapes the clips of each split show."""
 
-    train: Count = 40
+    train: Count = 52
     val: Count = 8
     test: Count = 12
 

@@ -110,6 +110,8 @@ class TempMeStopConfig(TempMeStopModelConfig):
         epochs: Passes over the training captions; in ``sequential`` those of each phase.
         warmup_ratio: Share of the steps in which the rates rise.
         batch_size: Captions, each with its video, that one loss compares.
+        alike: How many captions of a batch are drawn together because the CLIP finds them alike,
+            so that a loss has to tell what it does not yet; 1 mixes all captions at random.
         accumulate: Batches in one optimizer step.
         clip_grad_norm: Longest gradient; null leaves it as it is.
         precision: Of the forward pass; weights and optimizer are fp32.
@@ -130,6 +132,7 @@ class TempMeStopConfig(TempMeStopModelConfig):
     warmup_ratio: Fraction = 0.1
     epochs: Count = 5
     batch_size: Count = 32
+    alike: Count = 1
     accumulate: Count = 1
     clip_grad_norm: Positive | None = 1.0
     precision: Precision = "auto"

@@ -1,5 +1,6 @@
 """The demo data set on disk: videos, annotations, questions and captions."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pipeline_lib.demo.filming import Film
 from pipeline_lib.demo.motion_clips import plan_clips
 from pipeline_lib.demo.questions import minutes, questions_about
 from pipeline_lib.demo.scenes import Scene, plan
-from pipeline_lib.demo.vocabulary import MOTIONS
+from pipeline_lib.demo.vocabulary import CLIP_MOTIONS, MOTIONS
 from pipeline_lib.errors import DataError
 from pipeline_lib.runtime.progress import SILENT, Advance, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
@@ -50,7 +51,10 @@ def write_demo_data(root: Path, config: DemoDataConfig, progress: Progress = SIL
         root / "qa.json", {"data": [q for s in scenes for q in questions_about(s, config.seed)]}
     )
     write_json(root / "captions.json", {"data": [c for s in scenes for c in _moments(s)]})
-    write_json(root / "clips" / "captions.json", {"data": [c for s in clips for c in _captions(s)]})
+    write_json(
+        root / "clips" / "captions.json",
+        {"data": [c for s in clips for c in _captions(s, CLIP_MOTIONS)]},
+    )
     return scenes
 
 
@@ -99,16 +103,16 @@ def _moments(scene: Scene) -> list[dict[str, object]]:
             "start_s": float(event.start_s),
             "end_s": float(event.end_s),
         }
-        for said, event in zip(_captions(scene), scene.events, strict=True)
+        for said, event in zip(_captions(scene, MOTIONS), scene.events, strict=True)
     ]
 
 
-def _captions(scene: Scene) -> list[dict[str, object]]:
+def _captions(scene: Scene, words: Mapping[str, str]) -> list[dict[str, object]]:
     return [
         {
             "id": f"{scene.stem}_{number}",
             "video_path": scene.video_path,
-            "caption": f"a {event.kind.words} {MOTIONS[event.motion]}",
+            "caption": f"a {event.kind.words} {words[event.motion]}",
             "colour": event.kind.colour,
             "shape": event.kind.shape,
             "motion": event.motion,

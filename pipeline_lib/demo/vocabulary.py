@@ -37,6 +37,18 @@ MOTIONS: dict[str, str] = {
     "shrinking": "shrinks",
 }
 
+# Motion to the words of the short clips. The demo CLIP has never heard them; those above it has
+# heard of stills, in which nothing moves, and so has learned not to listen to them.
+CLIP_MOTIONS: dict[str, str] = {
+    "left": "drifting west",
+    "right": "drifting east",
+    "up": "rising",
+    "down": "falling",
+    "circling": "orbiting",
+    "growing": "swelling",
+    "shrinking": "dwindling",
+}
+
 
 @dataclass(frozen=True)
 class Kind:

@@ -18,8 +18,8 @@ CONFIG = DemoMotionsConfig(kinds=KindsPerSplit(train=2, val=1, test=1), repeats=
 def test_no_object_is_in_two_splits():
     kinds = kinds_of_splits(DemoMotionsConfig(), seed=7)
     everything = [kind for split in kinds.values() for kind in split]
-    assert len(everything) == len(set(everything)) == 60
-    assert [len(kinds[split]) for split in ("train", "val", "test")] == [40, 8, 12]
+    assert len(everything) == len(set(everything)) == 72
+    assert [len(kinds[split]) for split in ("train", "val", "test")] == [52, 8, 12]
 
 
 def test_every_object_of_a_split_is_seen_in_every_motion():

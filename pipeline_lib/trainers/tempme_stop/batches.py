@@ -60,6 +60,11 @@ class Pairs:
             match=torch.from_numpy(np.isin(pairs, self._known)),
         )
 
+    def related(self, texts: NDArray[np.int64], text: np.int64) -> NDArray[np.bool_]:
+        """Which of ``texts`` are of the video of ``text`` or say the same, bool [texts]."""
+        same_video: NDArray[np.bool_] = self._video[texts] == self._video[text]
+        return same_video | (self._class[texts] == self._class[text])
+
     def batches(self, texts: NDArray[np.int64], size: int) -> Iterator[Batch]:
         """``texts`` in their order, ``size`` at a time; the last batch may be smaller."""
         for start in range(0, len(texts), size):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.backbones.retrieval_embedding import embed_texts
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
 from pipeline_lib.config import TempMeStopConfig
 from pipeline_lib.errors import ConfigError
@@ -26,6 +27,7 @@ from pipeline_lib.trainers.tempme_stop.measuring import (
     ranking,
     undefined,
 )
+from pipeline_lib.trainers.tempme_stop.ordering import alike_together, mixed
 from pipeline_lib.trainers.tempme_stop.parts import PARTS, PARTS_OF, STOP, TEMPME, Adapters
 from pipeline_lib.trainers.tempme_stop.splits import CaptionedFrames, Splits
 from pipeline_lib.trainers.updating import Updates
@@ -94,6 +96,9 @@ class TempMeStopTask:
             seed=config.seed,
         )
         self._train_pairs = self._pairs(splits.train)
+        # What the model finds alike before this training, so that a resumed one draws the same.
+        texts = splits.train.texts
+        self._alike = embed_texts(model, texts).numpy() if config.alike > 1 else None
 
     def train_epoch(self, epoch: int) -> Row:
         """One pass over the training captions, in an order of its own.
@@ -172,8 +177,12 @@ class TempMeStopTask:
         return self._config.batch_size * self._config.accumulate
 
     def _ordered(self, epoch: int) -> NDArray[np.int64]:
-        stream = numpy_stream(self._config.seed, "tempme_stop", "order", epoch)
-        return stream.permutation(len(self._splits.train.texts)).astype(np.int64)
+        seed = self._config.seed
+        order = mixed(len(self._splits.train.texts), seed, epoch)
+        if self._alike is not None:
+            alike = self._config.alike
+            order = alike_together(order, self._alike, self._train_pairs, alike, seed, epoch)
+        return self._group.from_main(order)
 
     def _pairs(self, split: CaptionedFrames) -> Pairs:
         equal = self._config.dataset.equal_captions
