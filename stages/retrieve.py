@@ -3,7 +3,6 @@
 if __name__ == "__main__":
     import _environment  # noqa: F401  # this checkout's library and the right Python
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,9 @@ def retrieve(
         int | None, typer.Option(help="Most moments, or most videos of a folder; default 5.")
     ] = None,
     moments: Annotated[int, typer.Option(help="Most moments of each video of a folder.")] = 3,
+    every: Annotated[
+        float | None, typer.Option(help="Seconds between scored frames; 0.5, in a folder as kept.")
+    ] = None,
     queries: Annotated[
         Path | None, typer.Option(help="JSON instead: a list of video_path and query.")
     ] = None,
@@ -39,18 +41,17 @@ def retrieve(
 ) -> None:
     """Find the moments that fit a query: in one video, or in the best videos of many.
 
-    Frames are numbered as in the video, times are seconds.
+    Frames are numbered as in the video. Only with --every are videos of a folder opened.
     """
     from pipeline_lib.retrieval.command import Asked
     from pipeline_lib.retrieval.command import retrieve as answer
 
     asked = Asked(model, config, device, allow_untrained)
     runtime = load_or_default(params).runtime
-    report = answer(target, query, queries, asked, runtime, top_k=top_k, moments=moments)
+    report = answer(target, query, queries, asked, runtime, top_k, moments, every)
     if out is not None:
         report.save(out)
-    as_text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
-    typer.echo(as_text if as_json else "\n".join(report.lines()))
+    typer.echo(report.as_text() if as_json else "\n".join(report.lines()))
     report.raise_failures()
 
 

@@ -1,6 +1,7 @@
 """Trained tensors of a TempMe-STOP network: from a model folder, or from TempMe's checkpoints."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from pipeline_lib.backbones.base import WeightsSource
 from pipeline_lib.backbones.retrieval_folder import ADAPTERS, read_folder
-from pipeline_lib.backbones.tempme_checkpoint import read_tempme
+from pipeline_lib.backbones.tempme_checkpoint import TempMeTensors, read_tempme
 from pipeline_lib.backbones.weight_files import read_tensors, require_fit
 from pipeline_lib.config import TempMeStopModelConfig
 from pipeline_lib.errors import WeightsError
@@ -72,8 +73,7 @@ def _tempme_tensors(
             f"{path}: has low-rank additions of rank {read.lora_dim} and frame positions for "
             f"{_counts(read.positions)}; this architecture has rank {config.lora_dim} and "
             f"{_counts(positions)}.",
-            hint="Set lora_dim, merge_layer, merge_frame_num, clips and frame_pos as it was "
-            "trained; TempMe's own defaults are merging: paper-defaults.",
+            hint=_as_trained(read),
         )
     own, added = network.clip.state_dict(), network.clip.added()
     require_fit(own, read.tensors, path)
@@ -84,6 +84,19 @@ def _tempme_tensors(
                 hint="Give it the CLIP that it was trained on; TempMe uses OpenAI's.",
             )
     return read.tensors
+
+
+def _as_trained(read: TempMeTensors) -> str:
+    """The fields that give the positions of a checkpoint whose network joins all to one clip."""
+    if not read.positions:
+        return f"Set lora_dim {read.lora_dim} and frame_pos false."
+    counts = [*read.positions.values(), 1]
+    joined = [before // after for before, after in pairwise(counts)]
+    return (
+        f"Set lora_dim {read.lora_dim}, merge_layer {list(read.positions)}, merge_frame_num "
+        f"{joined}, frame_pos true and clips 1 (in a JSON configuration: max_frames 1), and the "
+        "shares of merged tokens as it was trained with; TempMe's own are 0.3 and 0.1."
+    )
 
 
 def _counts(positions: Mapping[int, int]) -> str:

@@ -19,16 +19,18 @@ from pipeline_lib.backbones.retrieval_folder import architecture, read_folder, s
 from pipeline_lib.backbones.transformers_clip import is_transformers_clip, load_transformers_clip
 from pipeline_lib.backbones.weight_files import UNTRAINED, require_fit
 from pipeline_lib.config import ClipConfig, TempMeStopModelConfig, as_dict
+from pipeline_lib.errors import WeightsError
 from pipeline_lib.networks.clip_shape import ClipShape, clip_shape, clip_tensors
 from pipeline_lib.networks.merge_schedule import resolve
 from pipeline_lib.networks.tempme_stop import TempMeStop, VideoVectors
-from pipeline_lib.runtime.device import choose_precision, precision_name, to_device
+from pipeline_lib.runtime.device import autocast, choose_precision, precision_name, to_device
 
 # Raised whenever this file or the network changes the vectors it gives for the same weights.
 VERSION = 1
 _CLIP = "clip."
 # Of the architecture, what only says where its other values came from.
 _NAMES_ONLY = ("backbone", "merging")
+_SHOWN = 3
 
 
 class RetrievalModel:
@@ -124,7 +126,7 @@ class RetrievalModel:
         for start in range(0, len(frames), rows):
             part = frames[start : start + rows]
             filled = np.concatenate([part, *[part[-1:]] * (rows - len(part))])
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), autocast(self.device, self.dtype):
                 vectors = self.network.forward_video(self.pixels(filled))
             parts.append([vector[: len(part)].float().cpu() for vector in vectors])
         if not parts:
@@ -144,13 +146,9 @@ class RetrievalModel:
         parts = [torch.zeros(0, self.dim)]
         for start in range(0, len(texts), self.batch_size):
             tokens = self.tokenizer(list(texts[start : start + self.batch_size]))
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), autocast(self.device, self.dtype):
                 parts.append(self.network.encode_text(tokens.to(self.device)).float().cpu())
         return torch.cat(parts)
-
-    def _autocast(self) -> torch.autocast:
-        half = self.dtype != torch.float32
-        return torch.autocast(self.device.type, self.dtype, enabled=half)
 
     def save(
         self,
@@ -191,7 +189,7 @@ def load_retrieval_model(
 
     Raises:
         ConfigError: The CLIP is no plain ViT, or the architecture does not fit it.
-        WeightsError: Weights are missing, unreadable, or do not fit.
+        WeightsError: Weights are missing, unreadable, not finite, or do not fit.
     """
     load = load_transformers_clip if is_transformers_clip(section.model) else load_open_clip
     loaded = load(section)
@@ -205,6 +203,7 @@ def load_retrieval_model(
     sha256 = None
     if adapters is not None:
         sha256 = load_adapters(network, config, adapters, loaded.source)
+    _require_finite(network, loaded.source.id, adapters)
     return RetrievalModel(network, loaded, (section, shape), config, placement, sha256)
 
 
@@ -250,6 +249,17 @@ def _take_clip(network: TempMeStop, tensors: Mapping[str, Tensor], source: Weigh
         strict=False,  # what TempMe adds is not among them
         assign=True,  # the loaded model's memory, not a copy
     )
+
+
+def _require_finite(network: TempMeStop, clip: str, adapters: Path | None) -> None:
+    broken = [name for name, tensor in network.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        culprit = adapters if adapters and network.learned().keys() & set(broken) else clip
+        more = ", …" if len(broken) > _SHOWN else ""
+        raise WeightsError(
+            f"{culprit}: not finite: {', '.join(broken[:_SHOWN])}{more}.",
+            hint="The file is damaged; fetch it again, or train anew.",
+        )
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

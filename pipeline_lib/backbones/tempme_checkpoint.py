@@ -75,7 +75,9 @@ def read_tempme(path: Path) -> TempMeTensors:
     if any(_STOP_ONLY.match(name) for name in tensors):
         raise WeightsError(
             f"{path}: is a checkpoint of STOP, not of TempMe.",
-            hint="Its CLIP and its global prompts can be read with read_stop.",
+            hint="Only its CLIP, which is OpenAI's, and its global prompts have a counterpart here "
+            "(read_stop of this module reads them); its prompts on pixels and in each block, and "
+            "its adapters, have none. Leave it out and train: `clipline train tempme_stop`.",
         )
     if not any(ADDED in name for name in tensors):
         raise WeightsError(

@@ -5,6 +5,7 @@ best one that does. Every query counts once, whatever ties there are; a tie is d
 query, so that a model whose scores are all equal looks perfect: ``ties="against"`` tells it.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -101,7 +102,7 @@ def with_sum(
     metrics = {f"{d}_{name}": found[d][name] for d in DIRECTIONS for name in names}
     parts = [found[d][f"r{k}"] for d in DIRECTIONS for k in SUMMED]
     known = [part for part in parts if part is not None]
-    return metrics | {"r_sum": sum(known) if len(known) == len(parts) else None}
+    return metrics | {"r_sum": math.fsum(known) if len(known) == len(parts) else None}
 
 
 def retrieval_ranks(
@@ -219,7 +220,8 @@ def match_matrix(
     """
     videos = np.asarray(video_of_text, dtype=np.int64)
     if len(videos) and not 0 <= videos.min() <= videos.max() < n_videos:
-        raise DataError(f"Videos are numbered 0 to {n_videos - 1}, found {videos.max()}.")
+        wrong = videos.min() if videos.min() < 0 else videos.max()
+        raise DataError(f"Videos are numbered 0 to {n_videos - 1}, found {wrong}.")
     if texts is None:
         own: NDArray[np.bool_] = videos[:, None] == np.arange(n_videos)
         return own

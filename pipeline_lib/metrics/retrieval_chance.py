@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline_lib.metrics.retrieval import RECALL_AT, SUMMED, Value, with_sum
 
+# Products of so many factors are not exact beyond.
+_DIGITS = 12
+
 
 def chance_metrics(
     match: NDArray[np.bool_],
@@ -59,7 +62,7 @@ def _of_direction(
     # Half way between the two middle ranks where one half of the queries ends exactly.
     middle = [np.searchsorted(up_to, 0.5 + side, side="left") + 1 for side in (-1e-12, 1e-12)]
     recalls: dict[str, Value] = {
-        f"r{k}": float(100 * up_to[min(k, candidates) - 1]) for k in recall_at
+        f"r{k}": round(100 * float(up_to[min(k, candidates) - 1]), _DIGITS) for k in recall_at
     }
     mean = float(((candidates + 1) / (right + 1)).mean())
     return recalls | {"mdr": float(np.mean(middle)), "mnr": mean}

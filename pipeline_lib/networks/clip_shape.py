@@ -98,9 +98,6 @@ def clip_shape(model: nn.Module) -> ClipShape:
 def clip_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The tensors of a model that :func:`clip_shape` accepts, under OpenAI's names."""
     tensors = {name.removeprefix("text."): value for name, value in model.state_dict().items()}
-    projection = tensors.pop("text_projection.weight", None)
-    if projection is not None:
-        tensors["text_projection"] = projection.T
     known = ("logit_scale", "positional_embedding", "text_projection")
     parts = ("visual.", "transformer.", "token_embedding.", "ln_final.")
     return {
@@ -138,6 +135,8 @@ def _text_obstacle(whole: Any, text: Any) -> str | None:
     pooling = getattr(text, "pool_type", getattr(whole, "text_pool_type", None))
     if pooling != "argmax":
         return f"its text tower pools by {pooling!r}, not at the end of the text"
+    if getattr(text, "cls_emb", None) is not None:
+        return "its text tower reads texts from a class token"
     if text.attn_mask is None:
         return "its text tower is not causal"
     if text.text_projection is None or getattr(text.text_projection, "bias", None) is not None:
@@ -153,6 +152,8 @@ def _block_obstacle(blocks: Any) -> str | None:
             return "its blocks scale their layers"
         if type(block.mlp.gelu).__name__ not in ("QuickGELU", "GELU"):
             return f"its activation is {type(block.mlp.gelu).__name__}"
+        if getattr(block.mlp.gelu, "approximate", "none") != "none":
+            return f"its GELU is the approximation by {block.mlp.gelu.approximate}"
         if block.ln_1.eps != _NORM_EPS:
             return f"its norms add {block.ln_1.eps:g} to the variance instead of {_NORM_EPS:g}"
     return None

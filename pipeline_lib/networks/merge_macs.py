@@ -57,17 +57,18 @@ def macs(
         step = schedule.step(layer, tokens, class_tokens)
         clips //= step.joined
         tokens, class_tokens = tokens * step.joined, class_tokens * step.joined
-        matching += clips * _pairs(tokens - class_tokens, class_tokens) * width * (step.across > 0)
+        matching += clips * _pairs(tokens - class_tokens) * width * (step.across > 0)
         tokens -= step.across
         short = class_only and layer == depth - 1
         asking = class_tokens if short else tokens
         linear += clips * width**2 * (2 * tokens + 2 * asking)
         attention += 2 * clips * asking * tokens * width
-        lora += clips * lora_dim * width * (3 * tokens + (tokens if not short else asking))
+        # Where fewer tokens ask, queries go through the down-projection apart.
+        lora += clips * lora_dim * width * (3 * tokens + (2 * asking if short else tokens))
         if step.within and not short:
             patches = tokens - class_tokens
             head = width // shape.vision_heads
-            matching += clips * _pairs(patches, class_tokens) * head
+            matching += clips * _pairs(patches) * head
             tokens -= step.within
         linear += clips * 2 * width * hidden * (class_tokens if short else tokens)
     return Macs(
@@ -80,6 +81,6 @@ def macs(
     )
 
 
-def _pairs(patches: int, class_tokens: int) -> int:
-    first = (patches + 1 - class_tokens % 2) // 2
-    return first * (patches - first)
+def _pairs(patches: int) -> int:
+    """Scores between the two sets of patches, one of which may be larger by one."""
+    return (patches // 2) * (patches - patches // 2)

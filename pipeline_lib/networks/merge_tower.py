@@ -140,7 +140,8 @@ class MergeTower(nn.Module):
         side = self.conv1.kernel_size[0]
         if not applies(pixels):
             return self.conv1(pixels).flatten(2).transpose(1, 2)
-        cut = pixels.unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
+        whole = pixels.shape[-1] // side * side  # as the convolution, nothing of a part of a patch
+        cut = pixels[..., :whole, :whole].unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
         cut = cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
         return linear(cut, self.conv1.weight.flatten(1), None)
 

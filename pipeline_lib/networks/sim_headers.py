@@ -106,7 +106,8 @@ class CrossHeader(nn.Module):
         self.positional_embedding = nn.Parameter(torch.zeros(1 + clips, width))
         self.resblocks = _blocks(shape)
         self.ln_final = nn.LayerNorm(width)
-        self.score = nn.Linear(width, 1)
+        # A bias would be the same for all pairs, and so cancel in every loss and ranking.
+        self.score = nn.Linear(width, 1, bias=False)
         self.gate = nn.Parameter(torch.zeros(()))
 
     def reset_parameters(self, stream: torch.Generator, text: Mapping[str, Tensor]) -> None:
@@ -115,8 +116,7 @@ class CrossHeader(nn.Module):
         self.ln_final.reset_parameters()
         nn.init.normal_(self.positional_embedding, std=_STD, generator=stream)
         nn.init.normal_(self.score.weight, std=self.score.in_features**-0.5, generator=stream)
-        for zero in (self.score.bias, self.gate):
-            nn.init.zeros_(zero)
+        nn.init.zeros_(self.gate)
 
     def forward(self, clips: Tensor) -> Tensor:
         """``clips`` [B, C, D] as they are: the embedding is that of ``meanP``."""

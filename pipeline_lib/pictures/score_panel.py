@@ -30,6 +30,7 @@ _MARK = 7.0
 _LINE = 2.0
 _FINER = 4  # shapes are drawn so many times larger and reduced, which smooths their edges
 _PALE_GREEN = "#d6efe6"
+_PALE_BLUE = "#dfecf6"
 _FLAT = 0.01  # least range of the score axis
 _PAPER = "#ffffff"
 _DASH = 4
@@ -45,6 +46,7 @@ class Curve:
         chosen_s: float64 [m], when the chosen frames are shown.
         colour: Of the line and the marks, ``#rrggbb``.
         mark: Shape of the marks.
+        stretches_s: Where what the chosen frames show begins and ends; may be empty.
     """
 
     pts_s: NDArray[np.float64]
@@ -52,6 +54,7 @@ class Curve:
     chosen_s: NDArray[np.float64]
     colour: str
     mark: Mark
+    stretches_s: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def score_panel(
     scale = _scale(width, curves, length_s)
     ticks = _score_ticks(scale) if any(len(curve.scores) for curve in curves) else []
     canvas = _Canvas(width, _TOP + _HEIGHT)
+    _draw_stretches(canvas, scale, curves)
     _draw_grid(canvas, scale, ticks, parts_s)
     _draw_moments(canvas, scale, moments_s, tolerance_s)
     _draw_curves(canvas, scale, curves)
@@ -139,6 +143,8 @@ def score_panel(
     _time_axis(draw, scale, font)
     said = ["line: score of every sampled frame"] if ticks else []
     said.append("marks: the frames above")
+    if any(curve.stretches_s for curve in curves):
+        said.append("bands: how long these last")
     if parts_s:
         said.append("dashes: parts of the timeline")
     if moments_s:
@@ -164,6 +170,13 @@ def _scale(width: int, curves: Sequence[Curve], length_s: float) -> _Scale:
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     missing = max(_FLAT - (high - low), 0.0) / 2
     return _Scale(width, length_s, low - missing, high + missing)
+
+
+def _draw_stretches(canvas: _Canvas, scale: _Scale, curves: Sequence[Curve]) -> None:
+    """Pale bands, each a little narrower than its stretch, so that neighbours stay two."""
+    for start, end in (stretch for curve in curves for stretch in curve.stretches_s):
+        left, right = scale.x(start), scale.x(end)
+        canvas.box(left + 1, _TOP, max(right - 1, left + 2), _TOP + _HEIGHT, _PALE_BLUE)
 
 
 def _draw_grid(

@@ -53,6 +53,7 @@ class StripRow:
             where the frames were not chosen by scores.
         scores: Their scores, float [n].
         colour: Of the frames' borders, the curve and the marks, ``#rrggbb``.
+        stretches_s: Where what the frames show begins and ends, for each tile; may be empty.
     """
 
     label: str
@@ -60,6 +61,7 @@ class StripRow:
     pts_s: Sequence[float] | NDArray[np.floating]
     scores: Sequence[float] | NDArray[np.floating]
     colour: str
+    stretches_s: Sequence[tuple[float, float]] = ()
 
 
 def draw_strip(
@@ -197,4 +199,5 @@ def _curve(row: StripRow, mark: Mark) -> Curve:
         np.array([tile.pts_s for tile in row.tiles], dtype=np.float64),
         row.colour,
         mark,
+        row.stretches_s,
     )

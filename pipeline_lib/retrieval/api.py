@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
 from pipeline_lib.retrieval.files import EmbedOptions
 from pipeline_lib.retrieval.models import ModelChoice, open_model
-from pipeline_lib.retrieval.moments import Moment, frame_scores
-from pipeline_lib.retrieval.queries import embed_query
+from pipeline_lib.retrieval.moments import Moment
 from pipeline_lib.retrieval.run import EmbeddingRun
 from pipeline_lib.retrieval.search import Found, MomentOptions, Searcher
 from pipeline_lib.retrieval.unified_config import UnifiedModelConfig
@@ -80,7 +79,11 @@ class UnifiedTempMeSTOPModel:
         return self._searcher.record(Path(video)).video.copy()
 
     def retrieve_event(
-        self, video: Path | str, query: str, top_k: int | None = None
+        self,
+        video: Path | str,
+        query: str,
+        top_k: int | None = None,
+        every_s: float | None = None,
     ) -> list[Moment]:
         """The moments of a video that fit a query best, best first.
 
@@ -88,45 +91,50 @@ class UnifiedTempMeSTOPModel:
             video: The file.
             query: What to look for.
             top_k: Most moments; ``None`` is what the configuration says.
+            every_s: Seconds between two frames that are scored, at most; ``None`` is what the
+                configuration says.
 
         Raises:
             DataError: The query is blank.
             VideoError: The video cannot be read.
         """
-        return list(self.find(video, query, top_k).moments)
+        return list(self.find(video, query, top_k, every_s).moments)
 
     def forward(
-        self, video: Path | str, query: str
+        self, video: Path | str, query: str, every_s: float | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The scores [N] of all sampled frames, and their indices [N] in the video.
+        """The scores [n] of the frames that :meth:`retrieve_event` looks at, and their indices.
 
         Raises:
             DataError: The query is blank.
             VideoError: The video cannot be read.
         """
-        record = self._searcher.record(Path(video))
-        return frame_scores(record, embed_query(self.model, query)), record.source_index.copy()
+        found = self.find(video, query, None, every_s)
+        return found.scores, found.record.source_index.copy()
 
-    def find(self, video: Path | str, query: str, top_k: int | None = None) -> Found:
+    def find(
+        self,
+        video: Path | str,
+        query: str,
+        top_k: int | None = None,
+        every_s: float | None = None,
+    ) -> Found:
         """As :meth:`retrieve_event`, with all scores."""
-        return self._searcher.in_video(Path(video), query, self._options(top_k))
+        options = MomentOptions.of(self._choice.settings, top_k, every_s)
+        return self._searcher.in_video(Path(video), query, options)
 
-    def _options(self, top_k: int | None) -> MomentOptions:
-        settings = self._choice.settings
-        return MomentOptions(
-            settings.top_k if top_k is None else top_k,
-            settings.num_segments,
-            settings.similarity_threshold,
-        )
-
-    def answer(self, query: Mapping[str, Any], top_k: int | None = None) -> dict[str, Any]:
+    def answer(
+        self, query: Mapping[str, Any], top_k: int | None = None, every_s: float | None = None
+    ) -> dict[str, Any]:
         """One query of a batch; a video that cannot be read is told in its result.
 
         Args:
             query: With ``video_path`` or ``video``, and ``query``.
             top_k: Most moments.
+            every_s: As :meth:`retrieve_event` has it.
         """
-        answer = self._searcher.answer(query, self._options(top_k))
+        options = MomentOptions.of(self._choice.settings, top_k, every_s)
+        answer = self._searcher.answer(query, options)
         return answer.as_dict() if isinstance(answer, Found) else answer
 
 
@@ -163,6 +171,7 @@ def retrieve_event(
     config: Configured = None,
     *,
     top_k: int | None = None,
+    every_s: float | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """The result of one query; ``options`` are those of :func:`create_unified_model`.
@@ -170,7 +179,7 @@ def retrieve_event(
     Raises:
         CliplineError: It cannot be answered.
     """
-    return create_unified_model(config, **options).find(video, query, top_k).as_dict()
+    return create_unified_model(config, **options).find(video, query, top_k, every_s).as_dict()
 
 
 def batch_retrieve_events(
@@ -178,6 +187,8 @@ def batch_retrieve_events(
     config_path: Configured = None,
     top_k: int | None = None,
     device: str | None = None,
+    *,
+    every_s: float | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """The results of many queries, in their order; a failed one does not stop the others.
@@ -189,6 +200,7 @@ def batch_retrieve_events(
         config_path: A configuration or its JSON file.
         top_k: Most moments of a query.
         device: Where the network runs.
+        every_s: Seconds between two frames that are scored, at most.
         options: Those of :func:`create_unified_model`.
 
     Raises:
@@ -196,7 +208,7 @@ def batch_retrieve_events(
         WeightsError: Weights are missing, do not fit, or are untrained.
     """
     model = create_unified_model(config_path, device=device, **options)
-    return [model.answer(query, top_k) for query in video_queries]
+    return [model.answer(query, top_k, every_s) for query in video_queries]
 
 
 def extract_directory_embeddings(

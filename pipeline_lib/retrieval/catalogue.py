@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.retrieval.records import read_record
-from pipeline_lib.retrieval.vector_index import VECTORS, write_quantised
+from pipeline_lib.retrieval.vector_index import VECTORS, VectorIndex, write_quantised
 from pipeline_lib.storage.atomic import replacing, write_json
 from pipeline_lib.storage.directories import replacing_in_claimed
 from pipeline_lib.storage.tables import read_parquet, write_parquet
@@ -130,7 +130,20 @@ def read_table(out: Path) -> pd.DataFrame:
     Raises:
         DataError: It is missing or damaged.
     """
-    return read_parquet(out / INDEX / VIDEOS, _COLUMNS)
+    try:
+        return read_parquet(out / INDEX / VIDEOS, _COLUMNS)
+    except DataError as error:
+        raise DataError(error.message, hint=_again(out)) from None
+
+
+def vectors_stand(out: Path, manifest: Manifest) -> bool:
+    """Whether the vectors of a folder are there and can be searched."""
+    if not manifest.embedded:
+        return True
+    try:
+        return len(VectorIndex(out / INDEX)) == manifest.embedded
+    except DataError:
+        return False
 
 
 def entries_of_rows(table: pd.DataFrame, rows: NDArray[np.int64]) -> dict[int, Entry]:

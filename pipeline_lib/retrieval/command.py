@@ -1,8 +1,9 @@
 """What the commands `embed` and `retrieve` are asked for, and how they answer."""
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,24 @@ class RetrieveReport:
         """One object for one query in one video, a list otherwise."""
         return self.results if self.many else self.results[0]
 
+    def as_text(self) -> str:
+        """The same as text."""
+        return json.dumps(self.as_json(), indent=1, ensure_ascii=False)
+
     def lines(self) -> list[str]:
         """For people, a line for each video and each moment."""
         lines = []
         for number, result in enumerate(self.results):
             if number not in self.found:
-                lines.append(f"{result['video_path']}: {result['query']!r}: failed")
+                lines.append(
+                    f"{result['video_path']}: {result['query']!r}: failed: {result['error']}"
+                )
                 continue
             found = self.found[number]
-            lines.append(f"{found.video}: {found.query!r}: score {found.video_score:.3f}")
+            lines.append(
+                f"{found.video}: {found.query!r}: score {found.video_score:.3f}, moments among "
+                f"{len(found.scores)} frames"
+            )
             lines += [
                 f"  frame {moment.source_frame} at {moment.timestamp_s:.2f} s, score "
                 f"{moment.score:.3f}, {moment.start_s:.2f} s to {moment.end_s:.2f} s, "
@@ -157,9 +167,9 @@ def retrieve(
     queries: Path | None,
     asked: Asked,
     runtime: RuntimeConfig,
-    *,
     top_k: int | None = None,
     moments: int = 3,
+    every_s: float | None = None,
 ) -> RetrieveReport:
     """Answer one query about a video or a folder of embeddings, or a file of queries.
 
@@ -171,6 +181,8 @@ def retrieve(
         runtime: Of this machine.
         top_k: Most moments of a video, or most videos of a folder.
         moments: Most moments of each video of a folder.
+        every_s: Seconds between two frames that are scored, at most; ``None`` is what the
+            configuration says, and for a folder the frames that ``embed`` kept.
 
     Raises:
         ConfigError: It asks for nothing, or for two things at once.
@@ -182,31 +194,34 @@ def retrieve(
     if queries is not None:
         if target is not None or query is not None:
             raise ConfigError("--queries goes without VIDEO and QUERY.", hint=_USAGE)
-        return _answer_many(read_queries(queries), asked.choice(runtime), top_k)
+        return _answer_many(read_queries(queries), asked.choice(runtime), top_k, every_s)
     if target is None or query is None:
         raise ConfigError("No query is given.", hint=_USAGE)
     check_query(query)
     if target.is_dir():
-        return _answer_folder(target, query, asked, runtime, top_k, moments)
+        if moments < 1:
+            raise ConfigError(f"--moments {moments}: it has to be at least 1.")
+        options = MomentOptions(moments, every_s=every_s)
+        return _answer_folder(target, query, asked, runtime, top_k, options)
     check_file(target)
     choice = asked.choice(runtime)
-    options = _options(choice.settings, top_k)
+    options = MomentOptions.of(choice.settings, top_k, every_s)
     found = Searcher(open_model(choice)).in_video(target, query, options)
-    return RetrieveReport([found.as_dict()], {0: found}, options.segments, many=False)
+    return _report([found], options.segments, many=False)
 
 
-def read_queries(path: Path) -> list[dict[str, Any]]:
+def read_queries(path: Path) -> list[Any]:
     """The queries of a JSON file.
 
     Raises:
-        DataError: It is missing, not JSON, or holds no list of objects.
+        DataError: It is missing, not JSON, or holds no list.
     """
     text = read_json_text(path, "file of queries", _QUERIES)
     with naming_line(path, Lines(text)):
         scanner = JsonScanner(text)
         content = scanner.value()
         scanner.end()
-    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+    if not isinstance(content, list):
         raise DataError(f"{path}: holds no list of queries.", hint=_QUERIES)
     if not content:
         raise DataError(f"{path}: its list of queries is empty.", hint=_QUERIES)
@@ -219,7 +234,7 @@ def _answer_folder(
     asked: Asked,
     runtime: RuntimeConfig,
     top_k: int | None,
-    moments: int,
+    wanted: MomentOptions,
 ) -> RetrieveReport:
     if not is_catalogue(folder):
         raise DataError(
@@ -231,21 +246,30 @@ def _answer_folder(
         paths = {key: Path(value) if value else None for key, value in made_by.items()}
         asked = Asked(paths["model"], paths["config"], asked.device, asked.allow_untrained)
     choice = asked.choice(runtime)
-    options = _options(choice.settings, moments)
-    videos = _options(choice.settings, top_k).top_k
-    found = Searcher(open_model(choice)).in_folder(folder, query, videos, options)
-    results = [one.as_dict() for one in found]
-    return RetrieveReport(results, dict(enumerate(found)), options.segments, many=True)
+    settings = MomentOptions.of(choice.settings, top_k)
+    options = replace(settings, top_k=wanted.top_k, every_s=wanted.every_s)
+    searcher = Searcher(open_model(choice))
+    answers = searcher.in_folder(folder, query, settings.top_k, options)
+    return _report(answers, options.segments, many=True)
 
 
 def _answer_many(
-    queries: Sequence[dict[str, Any]], choice: ModelChoice, top_k: int | None
+    queries: Sequence[Any],
+    choice: ModelChoice,
+    top_k: int | None,
+    every_s: float | None,
 ) -> RetrieveReport:
-    options = _options(choice.settings, top_k)
+    options = MomentOptions.of(choice.settings, top_k, every_s)
     searcher = Searcher(open_model(choice))
-    report = RetrieveReport([], {}, options.segments, many=True)
-    for number, query in enumerate(queries):
-        answer = searcher.answer(query, options)
+    answers = [searcher.answer(query, options) for query in queries]
+    return _report(answers, options.segments, many=True)
+
+
+def _report(
+    answers: Sequence[Found | dict[str, Any]], segments: int, *, many: bool
+) -> RetrieveReport:
+    report = RetrieveReport([], {}, segments, many)
+    for number, answer in enumerate(answers):
         if isinstance(answer, Found):
             report.found[number] = answer
             report.results.append(answer.as_dict())
@@ -253,11 +277,3 @@ def _answer_many(
             report.results.append(answer)
             report.faults.append(str(answer["error"]))
     return report
-
-
-def _options(settings: UnifiedModelConfig, top_k: int | None) -> MomentOptions:
-    return MomentOptions(
-        settings.top_k if top_k is None else top_k,
-        settings.num_segments,
-        settings.similarity_threshold,
-    )

@@ -59,7 +59,14 @@ def open_model(choice: ModelChoice) -> RetrievalModel:
     device = choose_device(choice.device or choice.settings.device)
     placement = Placement(device, batch_size=_FRAMES_AT_ONCE.get(device.type, _FEW_FRAMES))
     if choice.config is None:
-        model = open_retrieval_model(_folder(choice.folder or BEST), placement)
+        folder = _folder(choice.folder or BEST)
+        if folder.is_file():
+            raise WeightsError(
+                f"{folder}: a checkpoint of TempMe does not say how its network merges.",
+                hint="Name it as tempme.pretrained_path in a JSON configuration that does, and "
+                "give that (--config).",
+            )
+        model = open_retrieval_model(folder, placement)
     else:
         model = _described(choice, choice.config, placement)
     if model.config.sim_header == "tightTransf":
@@ -82,7 +89,17 @@ def _described(
     adapters = _adapters(choice, config)
     if adapters is None and not choice.allow_untrained:
         raise _untrained(f"The configuration names no trained model, and there is no {BEST}.")
-    return load_retrieval_model(clip, TempMeStopModelConfig(**architecture), placement, adapters)
+    try:
+        return load_retrieval_model(
+            clip, TempMeStopModelConfig(**architecture), placement, adapters
+        )
+    except WeightsError as error:
+        if config.stop.pretrained_dir is None and clip.weights == "openai":
+            hint = (
+                f"{error.hint or ''} In this configuration that is stop.pretrained_dir, its folder."
+            )
+            raise WeightsError(error.message, hint=hint.strip()) from None
+        raise
 
 
 def _adapters(choice: ModelChoice, config: UnifiedModelConfig) -> Path | None:

@@ -55,9 +55,10 @@ def find_moments(
     """The best stretches of a video, best first; no two of them overlap.
 
     A stretch is a frame with its neighbours on both sides as long as they lie above the middle
-    between its score and the median of the video: they show the same event, and would otherwise
-    crowd out every other one. Frames that score higher than those beside them come first; slopes
-    between them only fill up what is missing of ``top_k``.
+    between its score and the lower quartile of the video, which is background even where an event
+    fills most of it: they show the same event, and would otherwise crowd out every other one.
+    Frames that score higher than those beside them come first; slopes between them only fill up
+    what is missing of ``top_k``.
 
     Args:
         record: The video.
@@ -70,7 +71,7 @@ def find_moments(
     frames, first = np.unique(record.source_index, return_index=True)
     bounds = np.append(first, len(scores)) * (record.duration_s / len(scores))
     values = scores[first]
-    middle = float(np.median(values))
+    background = float(np.quantile(values, 0.25))
     free = np.ones(len(frames), dtype=np.bool_)
     found: list[Moment] = []
     for best in _peaks_first(values):
@@ -78,7 +79,7 @@ def find_moments(
             break
         if not free[best] or (threshold is not None and values[best] < threshold):
             continue
-        start, end = _stretch(values, free, best, (float(values[best]) + middle) / 2)
+        start, end = _stretch(values, free, best, (float(values[best]) + background) / 2)
         free[start:end] = False
         time_s = float(record.pts_s[first[best]])
         part = int(time_s / record.duration_s * segments) if record.duration_s > 0 else 0

@@ -28,15 +28,21 @@ def draw_moments(path: Path, found: Found, segments: int) -> None:
     if moments:
         seen = read_frames(found.video, [moment.timestamp_s for moment in moments])
         for moment, image in zip(moments, seen.frames, strict=True):
-            words = f"score {moment.score:.3f}, part {moment.segment} of {segments}"
+            words = f"score {moment.score:.3f}, frame {moment.source_frame}"
             stretch = f"{moment.start_s:.2f} s to {moment.end_s:.2f} s"
-            frame = f"frame {moment.source_frame}"
-            tiles.append(StripTile(image, moment.timestamp_s, f"{words}\n{frame}, {stretch}"))
-    label = "best moments, best first" if tiles else "no moment scores high enough"
+            part = f"part {moment.segment} of {segments}"
+            tiles.append(StripTile(image, moment.timestamp_s, f"{words}\n{stretch}, {part}"))
+    label = (
+        f"best moments among {len(found.scores)} frames, best first; the whole video scores "
+        f"{found.video_score:.3f}"
+        if tiles
+        else "no moment scores high enough"
+    )
+    stretches = [(moment.start_s, moment.end_s) for moment in moments]
     draw_strip(
         path,
         found.query,
-        [StripRow(label, tiles, record.pts_s, found.scores, BLUE)],
+        [StripRow(label, tiles, record.pts_s, found.scores, BLUE, stretches)],
         length_s=record.duration_s if len(record.pts_s) > 1 else 0.0,
         source=str(found.video),
     )

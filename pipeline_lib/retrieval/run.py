@@ -17,6 +17,7 @@ from pipeline_lib.retrieval.catalogue import (
     forget,
     is_catalogue,
     read_catalogue,
+    vectors_stand,
     write_catalogue,
 )
 from pipeline_lib.retrieval.embedding import Failed, embed_files, model_fingerprint
@@ -110,8 +111,9 @@ class EmbeddingRun:
         entries = [entry for entry in entries if encodable(entry.relative)]
         report.names = {entry.name: entry.relative for entry in entries if entry.sha256}
         manifest = _manifest(report, model, opened_from, entries, old)
-        if old is None or report.embedded or manifest.content != old.manifest.content:
-            write_catalogue(self._out, manifest, entries, old)
+        whole = old if old and vectors_stand(self._out, old.manifest) else None
+        if whole is None or report.embedded or manifest.content != whole.manifest.content:
+            write_catalogue(self._out, manifest, entries, whole)
         publish(report, self._options, read_catalogue(self._out), old.manifest if old else None)
         self._hashes.save()
         return report

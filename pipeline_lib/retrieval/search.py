@@ -1,5 +1,6 @@
 """Moments that fit a query: in one video, or in a folder of embedded ones."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -20,14 +21,20 @@ from pipeline_lib.retrieval.catalogue import (
     read_manifest,
     read_table,
 )
+from pipeline_lib.retrieval.dense import dense_record
 from pipeline_lib.retrieval.embedding import Failed, embed_files, model_fingerprint
 from pipeline_lib.retrieval.moments import Moment, find_moments, frame_scores
 from pipeline_lib.retrieval.queries import embed_query
 from pipeline_lib.retrieval.records import VideoRecord, read_record
+from pipeline_lib.retrieval.unified_config import UnifiedModelConfig
 from pipeline_lib.retrieval.vector_index import VectorIndex
 
-# Vectors of the videos that were asked for last: a batch asks the same one again and again.
-_REMEMBERED = 256
+# A batch asks the same video again and again: so many frame vectors, of those that were asked for
+# last, are kept; the vectors of one video are, whatever their number.
+_REMEMBERED = 2**17
+# Short events last a second or two; more frames show little that is new, and each costs time.
+EVERY_S = 0.5
+_LEAST_EVERY_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class MomentOptions:
         top_k: Most moments of a video.
         segments: Equal parts of the timeline that label a moment.
         threshold: Least score of a moment; ``None`` has none.
+        every_s: Seconds between two scored frames, at most; ``None`` scores the N frames that the
+            embedding of the whole video is made of.
 
     Raises:
         ConfigError: One of them is out of range.
@@ -46,11 +55,30 @@ class MomentOptions:
     top_k: int = 5
     segments: int = 32
     threshold: float | None = None
+    every_s: float | None = EVERY_S
 
     def __post_init__(self) -> None:
         for name in ("top_k", "segments"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: it has to be at least 1.")
+        if self.every_s is not None and not _LEAST_EVERY_S <= self.every_s < math.inf:
+            raise ConfigError(
+                f"every = {self.every_s:g}: seconds between two scored frames, at least "
+                f"{_LEAST_EVERY_S:g}."
+            )
+
+    @classmethod
+    def of(
+        cls, settings: UnifiedModelConfig, top_k: int | None = None, every_s: float | None = None
+    ) -> "MomentOptions":
+        """What ``settings`` say, where it is not given here."""
+        fps = settings.video_fps
+        return cls(
+            settings.top_k if top_k is None else top_k,
+            settings.num_segments,
+            settings.similarity_threshold,
+            (EVERY_S if fps is None else 1 / fps) if every_s is None else every_s,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,24 +144,35 @@ class Searcher:
 
     def __init__(self, model: RetrievalModel) -> None:
         self.model = model
-        self._records: OrderedDict[Path, VideoRecord] = OrderedDict()
+        self._records: OrderedDict[tuple[Path, float | None], VideoRecord] = OrderedDict()
         self._opened: tuple[tuple[Path, str], VectorIndex, pd.DataFrame] | None = None
 
-    def record(self, video: Path) -> VideoRecord:
+    def record(self, video: Path, every_s: float | None = None) -> VideoRecord:
         """The vectors of a video.
+
+        Args:
+            video: The file.
+            every_s: As :class:`MomentOptions` has it.
 
         Raises:
             VideoError: It cannot be read.
         """
-        if video not in self._records:
-            [outcome] = embed_files([video], self.model)
-            if isinstance(outcome, Failed):
-                raise VideoError(outcome.message, reason=outcome.reason)
-            self._records[video] = outcome.record
-            if len(self._records) > _REMEMBERED:
-                self._records.popitem(last=False)
-        self._records.move_to_end(video)
-        return self._records[video]
+        key = (video, every_s)
+        if key not in self._records:
+            self._records[key] = self._embedded(video, every_s)
+            kept = sum(len(record.pts_s) for record in self._records.values())
+            while kept > _REMEMBERED and len(self._records) > 1:
+                kept -= len(self._records.popitem(last=False)[1].pts_s)
+        self._records.move_to_end(key)
+        return self._records[key]
+
+    def _embedded(self, video: Path, every_s: float | None) -> VideoRecord:
+        if every_s is not None:
+            return dense_record(video, self.model, every_s)
+        [outcome] = embed_files([video], self.model)
+        if isinstance(outcome, Failed):
+            raise VideoError(outcome.message, reason=outcome.reason)
+        return outcome.record
 
     def in_video(self, video: Path, query: str, options: MomentOptions) -> Found:
         """The moments of one video.
@@ -145,34 +184,39 @@ class Searcher:
         """
         start = time.perf_counter()
         direction = embed_query(self.model, query)
-        found = _found(video, query, direction, self.record(video), options)
+        found = _found(video, query, direction, self.record(video, options.every_s), options)
         return _timed(found, time.perf_counter() - start)
 
-    def answer(self, query: Mapping[str, Any], options: MomentOptions) -> Found | dict[str, Any]:
+    def answer(self, query: Any, options: MomentOptions) -> Found | dict[str, Any]:
         """One query of a batch; where it cannot be answered, its result with the error.
 
         Args:
-            query: With ``video_path`` or ``video``, and ``query``.
+            query: A mapping with ``video_path`` or ``video``, and ``query``.
             options: What is looked for.
 
         Raises:
             WeightsError: The model gives no finite vectors.
         """
+        if not isinstance(query, Mapping):
+            fault = DataError(f'{query!r} is no query: {{"video_path": …, "query": …}}.')
+            return failed("", "", fault)
         video, text = query.get("video_path", query.get("video")), query.get("query")
-        if not isinstance(video, str | Path) or not isinstance(text, str):
-            fault = DataError('A query is {"video_path": …, "query": …}, both of them text.')
-            return failed(str(video), str(text), fault)
         try:
+            if not isinstance(video, str | Path):
+                raise DataError(_no_text("video_path", video))
+            if not isinstance(text, str):
+                raise DataError(_no_text("query", text))
             return self.in_video(Path(video), text, options)
         except (DataError, VideoError) as error:
-            return failed(str(video), text, error)
+            return failed(str(video or ""), str(text or ""), error)
 
     def in_folder(
         self, folder: Path, query: str, videos: int, options: MomentOptions
-    ) -> list[Found]:
+    ) -> list[Found | dict[str, Any]]:
         """The videos of a folder of embeddings that fit best, best first, with their moments.
 
-        No video is opened.
+        With ``options.every_s`` these videos are opened, and one that cannot be has its result
+        with the error; otherwise their moments are found in what ``embed`` kept of them.
 
         Args:
             folder: What ``embed`` wrote.
@@ -196,7 +240,7 @@ class Searcher:
         direction = embed_query(self.model, query)
         hits = index.search(direction, videos)
         entries = entries_of_rows(table, hits.rows)
-        results = []
+        results: list[Found | dict[str, Any]] = []
         for row in hits.rows.tolist():
             entry = entries.get(row)
             record = read_record(folder, entry.name) if entry else None
@@ -206,9 +250,25 @@ class Searcher:
                     hint="Run `clipline embed` again; finished videos are kept.",
                 )
             path = Path(manifest.source) / entry.relative
+            try:
+                record = self._looked_through(path, record, options)
+            except VideoError as error:
+                results.append(failed(str(path), query, error))
+                continue
             results.append(_found(path, query, direction, record, options))
         seconds = time.perf_counter() - start
-        return [_timed(found, seconds) for found in results]
+        return [_timed(one, seconds) if isinstance(one, Found) else one for one in results]
+
+    def _looked_through(
+        self, video: Path, kept: VideoRecord, options: MomentOptions
+    ) -> VideoRecord:
+        """The record that moments of an embedded video are found in: what was kept, or more."""
+        if options.every_s is None:
+            return kept
+        record = self.record(video, options.every_s)
+        if record.sha256 != kept.sha256:
+            raise VideoError(f"{video}: not the file that was embedded.", reason="changed")
+        return record
 
     def _refuse_other_model(self, folder: Path, manifest: Manifest) -> None:
         if manifest.fingerprint != model_fingerprint(self.model):
@@ -232,6 +292,10 @@ def _found(
     )
     whole = round(float(record.video.astype(np.float64) @ direction.astype(np.float64)), 6)
     return Found(video, query, moments, record, scores, whole, 0.0)
+
+
+def _no_text(name: str, value: object) -> str:
+    return f"{name} is missing." if value is None else f"{name} = {value!r}: it has to be text."
 
 
 def _timed(found: Found, seconds: float) -> Found:

@@ -180,7 +180,8 @@ class UnifiedModelConfig:
         max_frames: Clips that are left of a video. The network sees this many times the product
             of ``tempme.merge_frame_num`` frames.
         video_size: Pixels; the CLIP's own.
-        video_fps: Null: frames are taken at even distances, whatever the length of a video.
+        video_fps: Frames of a second among which moments are looked for; null is 2. The embedding
+            of a video takes frames at even distances, whatever its length.
         num_segments: Equal parts of the timeline, by which found moments are labelled.
         top_k: Moments that are looked for.
         similarity_threshold: Least score of a moment; null has none.

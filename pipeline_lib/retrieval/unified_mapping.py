@@ -79,11 +79,6 @@ _ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
         "both parts share one loss; leave it out and set training.stop_lr",
     ),
     "training.eval_every_n_epochs": ((1,), "val is measured after each epoch; write 1"),
-    "video_fps": (
-        (None,),
-        "frames are taken at even distances, whatever the length of a video; leave it out, and "
-        "raise max_frames for more of them",
-    ),
 }
 
 

@@ -17,16 +17,23 @@ def choose_device(name: str) -> torch.device:
     """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
-        ConfigError: ``name`` asks for an accelerator that this machine does not offer.
+        ConfigError: ``name`` is no device, or asks for an accelerator that this machine does not
+            offer.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    device = torch.device(name)
-    available = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.mps.is_available,
-        "cpu": lambda: True,
-    }[device.type]()
+    try:
+        device = torch.device(name)
+        available = {
+            "cuda": torch.cuda.is_available,
+            "mps": torch.mps.is_available,
+            "cpu": lambda: True,
+        }[device.type]()
+    except (RuntimeError, KeyError):
+        raise ConfigError(
+            f"runtime.device = {name!r}: there is no such device.",
+            hint="Known: auto, cpu, cuda, cuda:1 and further ones, mps.",
+        ) from None
     if not available or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise ConfigError(
             f"runtime.device = {name!r}: this machine has no such device.",
@@ -56,6 +63,12 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def precision_name(dtype: torch.dtype) -> str:
     """The name of a dtype in :func:`choose_precision`."""
     return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """A context for forward passes in ``dtype``, as :func:`choose_precision` gives it."""
+    half = dtype != torch.float32
+    return torch.autocast(device.type, dtype if half else None, enabled=half)
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:

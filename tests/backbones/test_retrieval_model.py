@@ -18,8 +18,10 @@ from pipeline_lib.backbones.retrieval_model import (
 from pipeline_lib.config import ClipConfig, TempMeStopConfig, TempMeStopModelConfig
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.runtime.torchvision_ops import import_open_clip
+from pipeline_lib.video.sampling import sample_video
 from tests.support.retrieval_models import Shape, opened, random_clip, write_clip
 from tests.support.trainable_clips import DEMO, transformers_clip
+from tests.support.video_files import constant_rate
 
 CPU = Placement()
 SMALL = Shape()
@@ -139,6 +141,30 @@ def test_captions_of_any_length(section):
     assert torch.allclose(found.norm(dim=-1), torch.ones(3))
 
 
+def test_no_more_words_than_the_clip_reads(section):
+    model = load_retrieval_model(section, replace(JOINED, max_words=200), CPU)
+    assert model.tokenizer(["a dog " * 100]).shape == (1, 77)
+
+
+def test_videos_of_fewer_frames_than_the_network_sees(section, tmp_path):
+    model = load_retrieval_model(section, JOINED, CPU)
+    opened(model.network)
+    sampled = [
+        sample_video(constant_rate(tmp_path / f"{n}.mp4", n), 12, model.preprocess.resize)
+        for n in (1, 5, 11, 40)
+    ]
+    together = model.encode_videos(np.stack([one.frames for one in sampled]))
+    for number, (one, shown) in enumerate(zip(sampled, (1, 5, 11, 12), strict=True)):
+        assert len(set(one.source_index)) == shown  # real frames, each of them at least once
+        again = [list(one.source_index).index(index) for index in one.source_index]
+        assert (one.frames == one.frames[again]).all()
+        alone = model.encode_videos(one.frames[None])
+        for all_rows, row in zip(together, alone, strict=True):
+            assert row.isfinite().all()
+            assert torch.equal(all_rows[number], row[0])
+        assert alone.video.norm().item() == pytest.approx(1, abs=1e-6)
+
+
 def test_half_precision(section):
     half = load_retrieval_model(section, JOINED, replace(CPU, precision="bf16"))
     full = load_retrieval_model(section, JOINED, CPU)
@@ -155,6 +181,10 @@ def test_untrained_is_said(section, tmp_path):
     assert (new.trained, new.trained_adapters, new.adapters_sha256) == (False, False, None)
     assert new.identity["adapters_sha256"].startswith("untrained-")
     assert new.identity["trained"] is False
+    plain = PLAIN, replace(PLAIN, merging="unified", merge_layer=(), merge_frame_num=(), tome_r=0)
+    same = [replace(one, merge_across=0.0, merge_within=0.0) for one in plain]
+    named, given = (load_retrieval_model(section, one, CPU).identity for one in same)
+    assert named == given  # a preset's name says nothing that its values do not
     other = load_retrieval_model(section, JOINED, CPU, seed=2)
     again = load_retrieval_model(section, JOINED, CPU, seed=1)
     assert new.identity == again.identity != other.identity
@@ -222,6 +252,17 @@ def test_a_diverged_training_is_not_saved(section, tmp_path):
     assert not (tmp_path / "best").exists()
 
 
+def test_weights_that_are_no_numbers_are_not_used(section, tmp_path):
+    model = load_retrieval_model(section, JOINED, CPU)
+    model.save(tmp_path / "best")
+    file = tmp_path / "best" / "adapters.safetensors"
+    tensors = load_file(file)
+    tensors["video_gate"][0] = torch.inf
+    save_file(tensors, file)
+    with pytest.raises(WeightsError, match=r"best: not finite: video_gate\."):
+        open_retrieval_model(tmp_path / "best", CPU)
+
+
 @pytest.fixture
 def tempme(section, tmp_path) -> Path:
     """A checkpoint as TempMe saves it, trained on the CLIP of ``section``."""
@@ -240,9 +281,29 @@ def test_a_checkpoint_of_tempme_brings_its_part(section, tempme):
     assert not model.network.video_gate.any()  # the rest is new, behind its gates
 
 
+def test_half_precision_of_a_checkpoint_is_the_same_clip(section, tempme):
+    torch.save({k: v.half() for k, v in torch.load(tempme, weights_only=True).items()}, tempme)
+    assert load_retrieval_model(section, JOINED, CPU, tempme).trained
+
+
+def test_frame_positions_are_those_of_the_checkpoint(section, tempme):
+    bare = replace(JOINED, frame_pos=False)
+    with pytest.raises(WeightsError, match=r"12 clips at block 2, 6 .*; .* rank 8 and none\."):
+        load_retrieval_model(section, bare, CPU, tempme)
+    state = torch.load(tempme, weights_only=True)
+    torch.save({k: v for k, v in state.items() if "Positional" not in k}, tempme)
+    assert load_retrieval_model(section, bare, CPU, tempme).trained
+    with pytest.raises(WeightsError, match=r"positions for none; .* 12 clips at block 2"):
+        load_retrieval_model(section, JOINED, CPU, tempme)
+
+
 def test_a_checkpoint_of_another_tempme_is_refused(section, tempme, tmp_path):
-    with pytest.raises(WeightsError, match=r"rank 8 and .*6 clips at block 3; .* rank 4 and 12"):
+    with pytest.raises(
+        WeightsError, match=r"rank 8 and .*6 clips at block 3; .* rank 4 and 12"
+    ) as caught:
         load_retrieval_model(section, replace(JOINED, lora_dim=4), CPU, tempme)
+    assert "Set lora_dim 8, merge_layer [" in caught.value.hint
+    assert "max_frames 1" in caught.value.hint
     state = torch.load(tempme, weights_only=True)
     state["clip.visual.proj"] = state["clip.visual.proj"] + 0.1
     torch.save(state, tempme)

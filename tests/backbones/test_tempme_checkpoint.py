@@ -52,6 +52,14 @@ def test_openais_extra_numbers_and_half_precision(tmp_path):
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
 
+def test_heads_are_64_wide_and_low_rank_additions_may_be_missing(tmp_path):
+    shape = replace(SMALL, vision_width=192, vision_heads=3, text_width=128, text_heads=2)
+    network = small_tempme(SCHEDULE, 6, shape=shape, lora_dim=0)
+    content = {f"clip.{name}": value for name, value in network.state_dict().items()}
+    read = read_tempme(saved(tmp_path, content))
+    assert (read.shape, read.lora_dim) == (shape, 0)
+
+
 @pytest.mark.parametrize("missing", sorted(tensors()))
 def test_one_missing_tensor_is_named(tmp_path, missing):
     content = tensors()
@@ -107,5 +115,8 @@ def test_stop_gives_its_clip_and_its_global_prompts(tmp_path):
         "visual.transformer.resblocks.0.LoRA.0.weight",
         "visual_prompt_embedding.weight",
     )
+    with pytest.raises(WeightsError, match="checkpoint of STOP, not of TempMe") as caught:
+        read_tempme(path)
+    assert "its CLIP, which is OpenAI's, and its global prompts" in caught.value.hint
     with pytest.raises(WeightsError, match="no checkpoint of STOP"):
         read_stop(saved(tmp_path, clip))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,17 @@ def test_names_and_sum():
         "t2v_r2", "t2v_mdr", "t2v_mnr", "v2t_r2", "v2t_mdr", "v2t_mnr", "r_sum",
     ]  # fmt: skip
     assert retrieval_metrics(np.eye(3), recall_at=(2,))["r_sum"] == 600
+
+
+def test_lists_tensors_whole_numbers_and_half_precision_are_similarities_too():
+    table = np.random.default_rng(0).integers(-9, 9, (6, 6))
+    wanted = retrieval_metrics(table.astype(np.float64))
+    for same in (table, table.tolist(), table.astype(np.float16), torch.from_numpy(table).float()):
+        assert retrieval_metrics(same) == wanted
+    infinite = np.where(
+        table == table.max(), np.inf, np.where(table == table.min(), -np.inf, table)
+    )
+    assert retrieval_metrics(infinite) == wanted
 
 
 def test_ties_never_change_how_many_queries_count():
@@ -152,6 +164,15 @@ tables = st.integers(2, 8).flatmap(
 )
 
 
+@pytest.mark.parametrize("block", [1, 7, 20])
+def test_pairs_of_a_large_matrix_are_ranked_in_parts(monkeypatch, block):
+    similarity = np.random.default_rng(0).integers(0, 9, (9, 9))
+    wanted = retrieval_ranks(similarity)
+    monkeypatch.setattr(retrieval, "_BLOCK", block)
+    found = retrieval_ranks(similarity)
+    assert (found.t2v.tolist(), found.v2t.tolist()) == (wanted.t2v.tolist(), wanted.v2t.tolist())
+
+
 @settings(max_examples=60, deadline=None)
 @given(table=tables, seed=st.integers(0, 99))
 def test_the_order_of_pairs_does_not_count(table, seed):
@@ -201,8 +222,9 @@ def test_what_cannot_be_ranked_is_refused(similarity, match, words):
 def test_matches_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="Groups"):
         retrieval_metrics(np.eye(2), groups=np.zeros(3, np.int64))
-    with pytest.raises(DataError, match="numbered 0 to 1"):
-        match_matrix(np.array([0, 2]), 2)
+    for videos, wrong in (([0, 2], "2"), ([-1, 0], "-1")):
+        with pytest.raises(DataError, match=f"numbered 0 to 1, found {wrong}"):
+            match_matrix(np.array(videos), 2)
     with pytest.raises(DataError, match="1 texts for 2"):
         match_matrix(np.array([0, 1]), 2, ("a",))
 

@@ -15,6 +15,12 @@ def test_one_right_candidate_each():
     assert list(chance) == list(retrieval_metrics(np.eye(3)))
 
 
+def test_no_rounding_is_shown():
+    chance = chance_metrics(np.eye(56, dtype=bool), recall_at=(1, 5, 10, 28))
+    assert chance["t2v_r1"] == round(100 / 56, 12)
+    assert (chance["t2v_r28"], chance["v2t_r28"]) == (50, 50)
+
+
 def test_several_right_candidates_by_hand():
     match = np.array([[True, True, False, False]])
     chance = chance_metrics(match, recall_at=(1, 2, 3, 9))
@@ -45,6 +51,16 @@ def test_a_group_of_texts_is_one_candidate():
     assert chance["v2t_r1"] == pytest.approx(100 / 3)
     single = chance_metrics(match_matrix(owner, 3), recall_at=(1,))
     assert single["v2t_r1"] == pytest.approx(100 * (3 / 5 + 1 / 5 + 1 / 5) / 3)
+
+
+def test_groups_need_not_stand_together():
+    owner = np.array([2, 0, 1, 0, 2, 0])
+    order = np.argsort(owner, kind="stable")
+    mixed, ordered = (
+        chance_metrics(match_matrix(one, 4, texts), groups=one)
+        for one, texts in ((owner, "abacde"), (owner[order], np.array(list("abacde"))[order]))
+    )
+    assert mixed == pytest.approx(ordered)
 
 
 def test_nothing_to_find_is_undefined():

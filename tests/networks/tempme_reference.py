@@ -13,10 +13,10 @@ def merge(tokens, metric, size, merged, class_tokens):
     patches = list(range(class_tokens, len(tokens)))
     first = [i for i in patches if i % 2 == 0]
     second = [i for i in patches if i % 2 == 1]
+    cosines = F.cosine_similarity(metric[first][:, None], metric[second], dim=-1).tolist()
     best = {}
-    for i in first:
-        cosines = [float(F.cosine_similarity(metric[i], metric[j], dim=0)) for j in second]
-        best[i] = (max(cosines), second[cosines.index(max(cosines))])
+    for i, row in zip(first, cosines, strict=True):
+        best[i] = (max(row), second[row.index(max(row))])
     leaving = sorted(first, key=lambda i: -best[i][0])[:merged]
     sums = {i: tokens[i] * size[i] for i in range(len(tokens))}
     sizes = {i: float(size[i]) for i in range(len(tokens))}
@@ -27,19 +27,34 @@ def merge(tokens, metric, size, merged, class_tokens):
     return torch.stack([sums[i] / sizes[i] for i in kept]), torch.tensor([sizes[i] for i in kept])
 
 
-def attention(block, x, size):
-    """What a clip's tokens [n, d] read, and the keys' mean over heads."""
+def projected(block, x):
+    """Queries, keys and values [n, heads, d / heads] of tokens [n, d]."""
     attn, normed = block.attn, block.ln_1(x)
     qkv = normed @ attn.in_proj_weight.T + attn.in_proj_bias
     qkv = qkv + normed @ attn.TVPt_LoRA_a.T @ attn.TVPt_LoRA_b.T
-    heads = attn.heads
-    q, k, v = (part.unflatten(1, (heads, -1)) for part in qkv.chunk(3, dim=1))
+    return tuple(part.unflatten(1, (attn.heads, -1)) for part in qkv.chunk(3, dim=1))
+
+
+def read_from(q, k, v, size):
+    """What queries read from keys that count ``size`` times each: [n, heads, d / heads]."""
     out = []
-    for head in range(heads):
+    for head in range(q.shape[1]):
         scores = q[:, head] @ k[:, head].T / math.sqrt(q.shape[-1]) + size.log()
         out.append(scores.softmax(dim=1) @ v[:, head])
-    read = torch.cat(out, dim=1) @ attn.out_proj.weight.T + attn.out_proj.bias
-    return read, k.mean(dim=1)
+    return torch.stack(out, dim=1)
+
+
+def added(block, x, read):
+    """Tokens with what they read."""
+    return x + read.flatten(1) @ block.attn.out_proj.weight.T + block.attn.out_proj.bias
+
+
+def fed(block, x):
+    """Tokens behind the MLP, with the approximate activation where the block has it."""
+    hidden = block.ln_2(x) @ block.mlp.c_fc.weight.T + block.mlp.c_fc.bias
+    quick = not isinstance(block.mlp.gelu, torch.nn.GELU)
+    hidden = hidden * torch.sigmoid(1.702 * hidden) if quick else F.gelu(hidden)
+    return x + hidden @ block.mlp.c_proj.weight.T + block.mlp.c_proj.bias
 
 
 def join(block, clips, schedule, number):
@@ -56,7 +71,7 @@ def join(block, clips, schedule, number):
         x, size = ordered([g[0] for g in group]), ordered([g[1] for g in group])
         length = len(x)
         across = min(int(length * schedule.across), (length - c * number) // 2)
-        if across:
+        if across and number > 1:
             placed = [
                 g[0] + (position[0, start + i, 0] if position is not None else 0)
                 for i, g in enumerate(group)
@@ -81,13 +96,11 @@ def encode(network, frames):
         joining = schedule.layers and layer >= schedule.layers[0]
         after = []
         for x, size, c in clips:
-            read, keys = attention(block, x, size)
+            q, k, v = projected(block, x)
             merged = int(len(x) * schedule.within) if joining else schedule.tome_r
-            x, size = merge(x + read, keys, size, min(merged, (len(x) - c) // 2), c)
-            hidden = block.ln_2(x) @ block.mlp.c_fc.weight.T + block.mlp.c_fc.bias
-            hidden = hidden * torch.sigmoid(1.702 * hidden)
-            x = x + hidden @ block.mlp.c_proj.weight.T + block.mlp.c_proj.bias
-            after.append((x, size, c))
+            x = added(block, x, read_from(q, k, v, size))
+            x, size = merge(x, k.mean(dim=1), size, min(merged, (len(x) - c) // 2), c)
+            after.append((fed(block, x), size, c))
         clips = after
     read = torch.cat([x[:c] for x, _, c in clips])
     return visual.ln_post(read) @ visual.proj

@@ -160,12 +160,40 @@ RESNET = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": No
         ({}, {"pool_type": "last"}, "pools by 'last'"),
         ({}, {"no_causal_mask": True}, "not causal"),
         ({}, {"proj_bias": True}, "missing or has a bias"),
+        ({"image_size": (32, 64)}, {}, "not square"),
+        ({"act_kwargs": {"approximate": "tanh"}}, {}, "GELU is the approximation by tanh"),
+        ({}, {"act_kwargs": {"approximate": "tanh"}}, "GELU is the approximation by tanh"),
     ],
 )
 def test_other_towers_are_refused(vision, text, message):
     model = open_clip.CLIP(20, vision if vision is RESNET else VISION | vision, TEXT | text)
     with pytest.raises(ConfigError, match=message):
         clip_shape(model)
+
+
+def test_texts_that_are_read_from_a_class_token_are_refused():
+    model = open_clip.CustomTextCLIP(20, VISION, TEXT | {"embed_cls": True})
+    with pytest.raises(ConfigError, match="reads texts from a class token"):
+        clip_shape(model)
+
+
+def test_another_activation_is_refused():
+    model = open_clip.CLIP(20, VISION, TEXT)
+    model.visual.transformer.resblocks[1].mlp.gelu = nn.ReLU()
+    with pytest.raises(ConfigError, match="its activation is ReLU"):
+        clip_shape(model)
+
+
+def test_pictures_that_are_no_whole_number_of_patches():
+    model = open_clip.CLIP(20, VISION | {"image_size": 36}, TEXT).eval()
+    network = TempMe(clip_shape(model), PRESETS["none"].schedule, 1, lora_dim=0)
+    network.load_state_dict(clip_tensors(model), strict=True)
+    pixels = torch.randn(2, 1, 3, 36, 36)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network.encode_video(pixels)[:, 0], model.encode_image(pixels[:, 0]),
+            rtol=1e-5, atol=1e-5,
+        )  # fmt: skip
 
 
 def test_a_small_shape_counts_its_tokens():

@@ -3,14 +3,17 @@
 import random
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline_lib.config.retrieval import TempMeStopModelConfig
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.merge_macs import macs
 from pipeline_lib.networks.merge_schedule import PRESETS, MergeSchedule, resolve, token_plan
+from pipeline_lib.networks.tempme import TempMe
 from tests.networks.small_clip import published_shape
 
-PAPER = PRESETS["paper-defaults"].schedule
+PAPER, NONE = PRESETS["paper-defaults"].schedule, PRESETS["none"].schedule
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,52 @@ def test_the_unified_plan_ends_in_clips_of_four_frames():
     ]  # fmt: skip
 
 
+def counted_by_hand(tokens, frames, joins, percents, tome_r):
+    """Rows (clips, tokens, class tokens) of 12 blocks, from the patches that are left."""
+    across, within = percents
+    clips, classes, patches, rows = frames, 1, tokens - 1, []
+    for layer in range(12):
+        if layer in joins:
+            clips, classes, patches = (
+                clips // joins[layer], classes * joins[layer], patches * joins[layer],
+            )  # fmt: skip
+            patches -= min(int((classes + patches) * (across / 100)), patches // 2)
+        if layer < min(joins):
+            patches -= tome_r
+        else:
+            patches -= min(int((classes + patches) * (within / 100)), patches // 2)
+        rows.append((clips, classes + patches, classes))
+    return rows
+
+
+@pytest.mark.parametrize("tokens", [50, 197])
+def test_any_schedule_counts_as_by_hand(tokens):
+    draw = random.Random(tokens)
+    for _ in range(60):
+        layers = tuple(sorted(draw.sample(range(12), draw.randint(1, 4))))
+        nums = tuple(draw.choice([2, 3, 4]) for _ in layers)
+        percents, tome_r = (draw.randint(0, 99), draw.randint(0, 99)), draw.randint(0, 2)
+        schedule = MergeSchedule(tome_r, layers, nums, *(share / 100 for share in percents))
+        frames = draw.randint(1, 4) * schedule.joined
+        wanted = counted_by_hand(
+            tokens, frames, dict(zip(layers, nums, strict=True)), percents, tome_r
+        )
+        assert [row[1:] for row in token_plan(schedule, frames, tokens, 12)] == wanted
+
+
+def test_shares_are_cut_off_as_floats_are():
+    # 90 * 0.7 is a little less than 63.
+    assert MergeSchedule(0, (0,), (1,), 0.0, 0.7).step(0, 90, 1).within == 44
+    assert MergeSchedule(0, (0,), (2,), 0.7, 0.0).step(0, 45, 1).across == 44
+    assert MergeSchedule(0, (0,), (2,), 0.29, 0.0).step(0, 50, 1).across == 28  # not 29
+
+
+def test_a_listed_block_that_joins_nothing_merges_within_only():
+    schedule = MergeSchedule(2, (1, 2), (1, 2), 0.30, 0.10)
+    assert schedule.step(0, 50, 1) == (1, 0, 2)
+    assert schedule.step(1, 48, 1) == (1, 0, 4)
+
+
 def test_frames_and_patches_add_up_whatever_the_schedule():
     draw = random.Random(0)
     for _ in range(200):
@@ -50,17 +99,33 @@ def test_published_multiply_adds():
     shape = published_shape()
     assert macs(shape, PAPER, 12, lora_dim=8).total == pytest.approx(34.84e9, rel=2e-4)
     plain = macs(shape, PRESETS["none"].schedule, 12)
+    assert macs(shape, NONE, 12, lora_dim=8).total == pytest.approx(53.08e9, rel=2e-4)
     assert plain.total - plain.attention == pytest.approx(52.35e9, rel=2e-4)
     assert macs(published_shape(patch=16), PAPER, 12, lora_dim=8).total == pytest.approx(
         162.1e9, rel=2e-4
     )
 
 
-def test_class_tokens_alone_cost_less():
-    shape = published_shape()
-    whole, short = (macs(shape, PAPER, 12, class_only=only) for only in (False, True))
-    assert short.linear < whole.linear
-    assert short.attention < whole.attention
+@pytest.mark.parametrize("class_only", [True, False])
+@pytest.mark.parametrize("lora_dim", [0, 8])
+@pytest.mark.parametrize(
+    ("schedule", "frames", "patch"),
+    [(PAPER, 12, 32), (PAPER, 12, 16), (NONE, 12, 32), (PRESETS["unified"].schedule, 48, 32)],
+)
+def test_multiply_adds_are_those_that_the_network_does(
+    schedule, frames, patch, lora_dim, class_only
+):
+    shape = published_shape(patch)
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        tower = TempMe(shape, schedule, frames, lora_dim).visual
+        pixels = torch.empty(frames, 3, 224, 224)
+        if class_only:
+            tower.encode(pixels)
+        else:
+            clips = tower.run(tower.embed(pixels), 0, 12)
+            tower.project(clips.tokens[:, : clips.class_tokens])
+    found = macs(shape, schedule, frames, lora_dim=lora_dim, class_only=class_only)
+    assert 2 * found.total == counter.get_total_flops()
 
 
 def test_fast_spares_more_than_half():
@@ -74,6 +139,11 @@ def test_fast_spares_more_than_half():
 def test_a_preset_resolves_to_itself(name):
     config = TempMeStopModelConfig(merging=name)
     assert resolve(config, 12) == (PRESETS[name].schedule, PRESETS[name].clips)
+
+
+def test_frames_of_the_presets():
+    frames = {name: preset.clips * preset.schedule.joined for name, preset in PRESETS.items()}
+    assert frames == {"unified": 48, "paper-defaults": 12, "fast": 48, "none": 12}
 
 
 def test_given_fields_win():

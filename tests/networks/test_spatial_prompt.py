@@ -41,6 +41,8 @@ def test_where_a_video_moves_and_what_the_class_token_is_like_is_salient():
     moving = prompt(share=0.01)
     moving.saliency.copy_(torch.tensor([1.0, 0.0]))
     assert (moving(x) != x).any(-1)[0, 2].nonzero().flatten().tolist() == [6]
+    x[0, 3, 1 + 5] = x[0, 2, 1 + 5]  # it stays: the change is seen before it and behind it
+    assert (moving(x) != x).any(-1)[0, 1:3].nonzero().tolist() == [[0, 6], [1, 6]]
     x[0, :, 1 + 9] = x[0, :, 0]
     alike = prompt(share=0.01)
     alike.saliency.copy_(torch.tensor([0.0, 1.0]))
@@ -55,6 +57,17 @@ def test_a_video_sees_its_own_frames_in_their_order_and_no_other_video():
     later[:, 1] += 1.0
     assert ((made(later) - together)[:, 0].abs() > 1e-4).any()  # the frame before sees it
     assert ((made(x.flip(1)).flip(1) - together).abs() > 1e-4).any()
+
+
+@torch.no_grad()
+def test_a_patch_reaches_its_neighbours_in_the_picture_and_in_time():
+    made, x = prompt(share=1.0), tokens(1, 5, 4)
+    other = x.clone()
+    other[0, 2, 1 + 4 * 0 + 2] += 1.0  # first row, third column of the third frame
+    moved = ((made(other) - other) - (made(x) - x))[0, :, 1:].abs().amax(-1) > 1e-5
+    reached = torch.zeros(5, 4, 4, dtype=torch.bool)
+    reached[1:4, :2, 1:] = True
+    assert torch.equal(moved.unflatten(1, (4, 4)), reached)
 
 
 def test_a_closed_gate_learns_and_an_open_one_lets_all_else_learn():

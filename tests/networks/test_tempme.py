@@ -145,6 +145,11 @@ def test_the_additions_start_as_nothing():
         assert bool(parameter.any()) == name.endswith("LoRA_a"), name
 
 
+def test_no_frame_positions_where_none_are_learned():
+    network = small_tempme(replace(JOINING, frame_pos=False), 6)
+    assert not any("Positional" in name for name in network.state_dict())
+
+
 def test_frames_that_cannot_be_joined():
     with pytest.raises(ValueError, match="8 frames"):
         TempMe(SMALL, JOINING, 8)

@@ -81,6 +81,38 @@ def test_before_training_frames_are_those_of_tempme(off):
     assert (made.forward_video(pixels).frames - expected).abs().max() < 1e-6
 
 
+@torch.no_grad()
+def test_clips_are_means_of_their_own_frames_and_the_prompt_is_added_as_a_direction():
+    made = opened(network(random_clip(SMALL), **JOINED))
+    pixels = videos(made, 2)
+    read = {}
+    for gate in (0.0, 1.0, 1e6):
+        made.video_gate.fill_(gate)
+        read[gate] = made.forward_video(pixels)
+    clips = read[0.0].frames.unflatten(1, (3, 4)).mean(2)
+    assert (read[0.0].clips - clips).abs().max() < 1e-6
+    mean = clips.mean(1)
+    assert (read[0.0].video - F.normalize(mean, dim=-1)).abs().max() < 1e-6
+    direction = read[1e6].video  # nothing else is left of it
+    assert (read[1.0].video - F.normalize(mean + direction, dim=-1)).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_the_factor_on_cosines_is_clips_and_at_most_100():
+    made = network(random_clip(SMALL), **JOINED)
+    made.clip.logit_scale.fill_(3.0)
+    assert made.logit_scale.item() == pytest.approx(20.0855, rel=1e-5)
+    made.clip.logit_scale.fill_(5.0)
+    assert made.logit_scale.item() == 100
+
+
+@pytest.mark.parametrize(("layers", "prompted"), [((2, 3), 2), ((0,), 5), ((), 2)])
+def test_the_blocks_that_see_prompts(layers, prompted):
+    options = {"merge_layer": layers, "merge_frame_num": (2,) * len(layers), "clips": 2}
+    made = network(random_clip(SMALL), merging="none", **options)
+    assert made.stage.gate.shape == (prompted, 3)
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -301,7 +333,11 @@ def test_prompts_need_a_block_behind_the_last_joining_one():
     with pytest.raises(ConfigError, match=r"merge_layer = \[4, 5\] joins clips in the last block"):
         network(clip, merge_layer=(4, 5), merge_frame_num=(2, 2))
     made = network(clip, merge_layer=(4, 5), merge_frame_num=(2, 2), clips=1, **PARTS_OFF)
-    assert made.forward_video(videos(made, 1)).clips.shape == (1, 1, 32)
+    pixels = videos(opened(made), 1)
+    vectors = made.forward_video(pixels)
+    assert vectors.clips.shape == (1, 1, 32)
+    expected = F.normalize(made.clip.encode_video(pixels), dim=-1)
+    assert (vectors.frames - expected).abs().max() < 1e-6
 
 
 def test_one_clip_has_no_neighbours():

@@ -49,7 +49,7 @@ def test_weights_are_the_change_between_neighbours_and_of_mean_one_in_each_video
     expected = (change + 1e-3) / (change + 1e-3).mean(1, keepdim=True)
     assert torch.allclose(weight, expected, atol=1e-5)
     assert weight[0, 0] < 0.01
-    assert not weight.requires_grad
+    assert not prompts()(x.clone().requires_grad_(), size, 2).weight.requires_grad
     alone = prompts()(x[1:], size[1:], 2).weight
     assert torch.allclose(alone, weight[1:], atol=1e-6)
 

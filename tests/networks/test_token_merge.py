@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pipeline_lib.networks.token_merge import match, merge_tokens
+from tests.networks import tempme_reference
 
 
 def drawn(rows, length, width=6, seed=0):
@@ -35,6 +36,35 @@ def test_nothing_is_lost(length, class_tokens, share):
     torch.testing.assert_close((made * left).sum(1), (tokens * size).sum(1))
     assert torch.equal(made[:, :class_tokens], tokens[:, :class_tokens])
     assert torch.equal(left[:, :class_tokens], size[:, :class_tokens])
+
+
+@pytest.mark.parametrize("length", [14, 15, 50, 51])
+@pytest.mark.parametrize("class_tokens", [0, 1, 2, 3, 4, 12])
+def test_any_number_merges_as_the_plain_reference(length, class_tokens):
+    tokens, metric = drawn(2, length), drawn(2, length, 4, seed=1)
+    size = torch.randint(1, 5, (2, length, 1), generator=torch.Generator().manual_seed(2)).float()
+    for merged in range((length - class_tokens) // 2 + 1):
+        made, left = merge_tokens(tokens, metric, size, merged, class_tokens)
+        for row in range(2):
+            wanted, sizes = tempme_reference.merge(
+                tokens[row], metric[row], size[row, :, 0], merged, class_tokens
+            )
+            torch.testing.assert_close(made[row], wanted, rtol=0, atol=1e-6)
+            assert left[row, :, 0].tolist() == sizes.tolist()
+
+
+@pytest.mark.parametrize("class_tokens", [1, 2])
+def test_tokens_in_any_precision_and_layout(class_tokens):
+    # Numbers that half precision has too, so that only the averages are rounded.
+    tokens, metric = drawn(2, 21).bfloat16(), drawn(2, 21, seed=1).bfloat16()
+    wanted, sizes = merge_tokens(tokens.float(), metric.float(), None, 6, class_tokens)
+    for dtype, tolerance in ((torch.bfloat16, 0.02), (torch.float32, 0), (torch.float64, 1e-6)):
+        spread = tokens.to(dtype).transpose(1, 2).contiguous().transpose(1, 2)
+        for given in (None, torch.ones(2, 21, 1)):
+            made, left = merge_tokens(spread, metric.to(dtype), given, 6, class_tokens)
+            assert (made.dtype, left.dtype) == (dtype, torch.float32)
+            assert torch.equal(left, sizes)
+            assert (made.float() - wanted).abs().max() <= tolerance
 
 
 def test_at_most_half_of_the_patches_are_merged():

@@ -11,10 +11,16 @@ from pipeline_lib.backbones.tempme_checkpoint import load_tempme
 from pipeline_lib.networks.merge_schedule import MergeSchedule, token_plan
 from tests.parity.golden import fill
 
+# Of TempMe's arguments, for manifests that leave them out.
+DEFAULTS = {
+    "frames": 12, "merge_layer": "8-9-10", "merge_frame_num": "2-2-3", "proportion": "30-10",
+    "tome_r": 2,
+}  # fmt: skip
+
 
 def retrieval(case: dict) -> dict[str, np.ndarray]:
     """Video and text features and the tokens of each block, weights as a published checkpoint."""
-    config, given = case["config"], fill.inputs(case)
+    config, given = DEFAULTS | case.get("config", {}), fill.inputs(case)
     tensors = {name: torch.from_numpy(np.asarray(a)) for name, a in fill.state_dict(case).items()}
     frames, schedule = config["frames"], published_schedule(config, tensors)
     with tempfile.TemporaryDirectory() as folder:

@@ -60,6 +60,18 @@ def test_true_moments_are_bands_as_wide_as_the_tolerance(tmp_path):
     assert not (without == ImageColor.getrgb("#d6efe6")).all(axis=2).any()
 
 
+def test_stretches_are_bands_from_start_to_end(tmp_path):
+    stretches = [(2.0, 4.0), (6.0, 6.2)]
+    chosen = StripRow("chosen", [], (0.0, 5.0, 10.0), (0.1, 0.5, 0.2), BLUE, stretches)
+    image = draw(tmp_path / "a.png", [chosen])
+    pixels = np.bincount(where(image, "#dfecf6")[1], minlength=1320)
+    columns = np.flatnonzero(pixels > 100)  # the edges of letters have the colour, too
+    wide = columns[columns < LEFT + 0.5 * (RIGHT - LEFT)]
+    assert wide.min() == pytest.approx(LEFT + 0.2 * (RIGHT - LEFT), abs=3)
+    assert wide.max() == pytest.approx(LEFT + 0.4 * (RIGHT - LEFT), abs=3)
+    assert (columns > LEFT + 0.5 * (RIGHT - LEFT)).any()
+
+
 def test_right_and_wrong_are_told_by_shape_too(tmp_path):
     found = draw(tmp_path / "a.png", [row([StripTile(frame(), 1.0, hit=True)])])
     missed = draw(tmp_path / "b.png", [row([StripTile(frame(), 1.0, hit=False)])])

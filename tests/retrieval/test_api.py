@@ -89,14 +89,20 @@ def test_a_batch_goes_on_after_a_failure(config, place, tmp_path):
     queries = [
         {"video_path": str(place / "videos" / "a.mp4"), "query": "a red square"},
         {"video_path": str(garbage(tmp_path / "bad.mp4")), "query": "a red square"},
+        {"video_path": str(place / "videos" / "a.mp4")},
+        1,
     ]
     results = retrieval.batch_retrieve_events(
         queries, config_path=str(config), top_k=4, device="cpu", allow_untrained=True
     )
-    assert [result["status"] for result in results] == ["success", "failed"]
+    assert [result["status"] for result in results] == ["success", *["failed"] * 3]
     assert len(results[0]["frames"]) == 4
     assert results[0]["inference_time"] > 0
     assert "not a readable video" in results[1]["error"]
+    assert [one["error"] for one in results[2:]] == [
+        "query is missing.",
+        '1 is no query: {"video_path": …, "query": …}.',
+    ]
     assert results[0].keys() == results[1].keys()
 
 
@@ -156,7 +162,7 @@ def test_mistakes(asked, place, target, query, queries, words):
         retrieve(target, query, place / queries if queries else None, asked, RUNTIME)
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "[1]", "[", '[{"query": "x"},]'])
+@pytest.mark.parametrize("text", ["{}", "[]", "[", '[{"query": "x"},]'])
 def test_files_of_queries_that_are_none(tmp_path, text):
     (tmp_path / "q.json").write_text(text)
     with pytest.raises(DataError, match=r"q.json"):
@@ -185,3 +191,25 @@ def test_a_trained_model_needs_no_configuration(config, place, monkeypatch, tmp_
     assert len(retrieve(tmp_path / "out", "red", None, Asked(), RUNTIME).results) == 2
     content = json.loads((tmp_path / "out" / "a_embedding.json").read_text())
     assert content["model"]["trained"] is True
+
+
+def test_a_checkpoint_of_tempme_needs_its_schedule(tmp_path):
+    (tmp_path / "best.pth").write_bytes(b"x")
+    with pytest.raises(WeightsError, match="does not say how its network merges") as caught:
+        retrieval.create_unified_model(weights=tmp_path / "best.pth")
+    assert "tempme.pretrained_path" in caught.value.hint
+
+
+def test_no_moments_of_a_folder(asked, tmp_path):
+    with pytest.raises(ConfigError, match="--moments 0"):
+        retrieve(tmp_path, "red", None, asked, RUNTIME, moments=0)
+
+
+def test_openais_weights_are_named_in_the_configurations_words(config, monkeypatch):
+    def offline(*_: object) -> None:
+        raise WeightsError("Cannot fetch the weights openai.", hint="Copy ViT-B-32.pt here.")
+
+    monkeypatch.setattr("pipeline_lib.retrieval.models.load_retrieval_model", offline)
+    with pytest.raises(WeightsError, match="Cannot fetch") as caught:
+        retrieval.create_unified_model(retrieval.UnifiedModelConfig(), allow_untrained=True)
+    assert "stop.pretrained_dir" in caught.value.hint

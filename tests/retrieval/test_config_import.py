@@ -59,7 +59,7 @@ def test_a_section_that_is_not_there_is_made(tmp_path):
 
 def test_refused_fields_change_nothing(tmp_path, params):
     before = params.read_bytes()
-    source = write(tmp_path / "c.json", '{"stop": {"freeze_clip": false}, "video_fps": 3}')
+    source = write(tmp_path / "c.json", '{"stop": {"freeze_clip": false}, "video_size": 3}')
     with pytest.raises(ConfigError, match="2 fields"):
         import_config(source, params)
     assert params.read_bytes() == before

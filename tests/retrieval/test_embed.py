@@ -218,6 +218,33 @@ def test_a_damaged_record_is_made_again(videos, tmp_path, damage):
     assert record_path(out, "a").read_bytes() == whole
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_damaged_vectors_are_made_again(videos, tmp_path, more):
+    embed(videos, tmp_path / "out")
+    vectors = tmp_path / "out" / INDEX / "vectors.npy"
+    whole = vectors.read_bytes()
+    if more:
+        constant_rate(videos / "zz.mp4", 5)
+    vectors.write_bytes(b"damaged")
+    model = NumberModel()
+    embed(videos, tmp_path / "out", model)
+    assert len(model.seen) == more  # from the records
+    assert vectors.read_bytes().startswith(b"\x93NUMPY")
+    assert more or vectors.read_bytes() == whole
+
+
+def test_a_damaged_table_says_what_to_remove(videos, tmp_path):
+    embed(videos, tmp_path / "out")
+    (tmp_path / "out" / INDEX / "videos.parquet").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"videos.parquet: not a readable") as caught:
+        embed(videos, tmp_path / "out")
+    assert "Remove" in caught.value.hint
+    shutil.rmtree(tmp_path / "out" / INDEX)
+    model = NumberModel()
+    embed(videos, tmp_path / "out", model)
+    assert model.seen == []
+
+
 def test_names_stay_when_videos_come_and_go(tmp_path):
     folder, out = tmp_path / "videos", tmp_path / "out"
     constant_rate(folder / "x.mkv", 10)

@@ -114,8 +114,10 @@ def test_what_cannot_be_answered(tmp_path):
         searcher.in_video(constant_rate(tmp_path / "a.mp4", 5), " \t", options)
     for query, words in (
         ({"video_path": str(tmp_path / "no.mp4"), "query": "frame 1"}, "no such file"),
-        ({"video": "x"}, "both of them text"),
-        ({"video": 3, "query": "x"}, "both of them text"),
+        ({"video": "x"}, "query is missing"),
+        ({"video": 3, "query": "x"}, "video_path = 3: it has to be text"),
+        ({"query": "x"}, "video_path is missing"),
+        (5, "5 is no query"),
     ):
         answer = searcher.answer(query, options)
         assert answer["status"] == "failed"
@@ -131,3 +133,10 @@ def test_a_long_query_is_cut_with_a_warning(tmp_path, caplog):
 def test_directions_are_those_of_the_model():
     assert frame_scores(record([0.5, -0.25]), QUERY).tolist() == [0.5, -0.25]
     assert directions([0, 90])[1][1] == 1
+
+
+def test_an_event_that_fills_most_of_a_video_is_one_moment():
+    scores = np.full(24, 0.1)
+    scores[4:20] = [0.7, 0.75] * 8
+    [first, *_] = moments(record(scores, duration_s=24.0))
+    assert (first.start_s, first.end_s) == (4.0, 20.0)

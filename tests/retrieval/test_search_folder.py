@@ -4,12 +4,12 @@ import pytest
 
 from pipeline_lib.errors import DataError, VideoError, WeightsError
 from pipeline_lib.retrieval.command import RetrieveReport
-from pipeline_lib.retrieval.search import MomentOptions, Searcher
+from pipeline_lib.retrieval.search import Found, MomentOptions, Searcher
 from tests.retrieval.number_model import NumberModel
 from tests.retrieval.test_embed import embed
 from tests.support.video_files import constant_rate
 
-OPTIONS = MomentOptions(top_k=2, segments=8)
+OPTIONS = MomentOptions(top_k=2, segments=8, every_s=None)
 
 
 @pytest.fixture
@@ -34,6 +34,21 @@ def test_the_best_videos_with_their_moments(folder):
 
 def test_all_videos_where_more_are_wanted(folder):
     assert len(Searcher(NumberModel()).in_folder(folder, "frame 1", 10, OPTIONS)) == 3
+
+
+def test_frames_all_along_the_videos_of_a_folder(folder, tmp_path):
+    options = MomentOptions(top_k=1, segments=8, every_s=0.08)
+    kept = Searcher(NumberModel()).in_folder(folder, "frame 31", 3, OPTIONS)
+    shutil.move(tmp_path / "videos" / "short.mp4", tmp_path / "elsewhere.mp4")
+    dense = Searcher(NumberModel()).in_folder(folder, "frame 31", 3, options)
+    assert [one.video.name for one in dense if isinstance(one, Found)] == ["middle.mp4", "long.mp4"]
+    [gone] = [one for one in dense if not isinstance(one, Found)]
+    assert "short.mp4: no such file" in gone["error"]
+    assert dense[0].video_score == kept[0].video_score
+    # The frames that embed kept are 2, 7, … 57; now there is one of every two.
+    assert kept[0].moments[0].source_frame == 32
+    assert abs(dense[0].moments[0].source_frame - 31) <= 1
+    assert len(dense[0].scores) == 36
 
 
 def test_another_model_is_refused(folder):

@@ -5,6 +5,9 @@ import sys
 import pytest
 import torch
 
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.runtime.device import choose_device
+
 # Sizes at which the order of a sum depends on the threads if nothing fixes it.
 PROGRAM = """
 import torch
@@ -36,3 +39,9 @@ def test_products_do_not_depend_on_the_number_of_threads():
 @pytest.mark.parametrize("chosen", ["AVX2,STRICT", "COMPATIBLE"])
 def test_a_setting_of_the_user_stays(chosen):
     assert run(MKL_CBWR=chosen)[1] == chosen
+
+
+@pytest.mark.parametrize("name", ["tpu", "meta", "cuda:x", "", "xpu"])
+def test_what_is_no_device(name):
+    with pytest.raises(ConfigError, match=f"runtime.device = '{name}': there is no such device"):
+        choose_device(name)

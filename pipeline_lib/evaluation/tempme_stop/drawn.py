@@ -132,7 +132,7 @@ def _draw_example(path: Path, example: Example, measured: MeasuredSplit) -> None
         )
         for video in shown
     ]
-    source = f"{scores.split}  ·  rank {rank}, of the plain CLIP {before}  ·  {example.reason}"
+    source = f"{scores.split}  ·  rank {rank} (plain CLIP: {before})  ·  {example.reason}"
     draw_found_videos(path, data.texts[example.text], videos, source)
 
 

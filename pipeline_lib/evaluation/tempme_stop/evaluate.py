@@ -10,30 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline_lib.backbones.retrieval_embedding import embed_texts
 from pipeline_lib.config import EvaluateTempMeStopConfig, Params
 from pipeline_lib.datasets.layout import SPLITS
-from pipeline_lib.datasets.video_text.frame_store import open_frames
 from pipeline_lib.datasets.video_text.items import MissingVideo
 from pipeline_lib.datasets.video_text.reading import NoVideosError, read_video_text
 from pipeline_lib.errors import BatchError, ConfigError, DataError, did_you_mean
 from pipeline_lib.evaluation import Outputs, Request
 from pipeline_lib.evaluation.tempme_stop.drawn import draw_plots
 from pipeline_lib.evaluation.tempme_stop.facts import cost, model_facts
-from pipeline_lib.evaluation.tempme_stop.models import (
-    Models,
-    load_models,
-    score_split,
-)
+from pipeline_lib.evaluation.tempme_stop.models import Models, load_models, score_split
 from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit, measure_split, split_tree
-from pipeline_lib.evaluation.tempme_stop.written import FAILURES, write_failures, write_tables
+from pipeline_lib.evaluation.tempme_stop.written import write_failures, write_tables
 from pipeline_lib.metrics.retrieval import caption_key
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.trainers.tempme_stop.splits import CaptionedFrames
+from pipeline_lib.trainers.tempme_stop.publishing import FAILURES
+from pipeline_lib.trainers.tempme_stop.splits import CaptionedFrames, open_split
 
 MODELS = Path("data") / "models" / "tempme_stop"
 FRAMES = Path("data") / ".scratch" / "frames"
@@ -149,21 +143,18 @@ def _open_splits(
 
 
 def _open_split(split: str, params: Params, models: Models, progress: Progress) -> CaptionedFrames:
-    section = params.train.tempme_stop
-    data = read_video_text(section.dataset, Path(params.data.root), split)
-    store = open_frames(
-        data.videos,
+    return open_split(
+        split,
+        params.train.tempme_stop,
+        Path(params.data.root),
         frames=models.trained.frames,
         draws=1,
         resize=models.trained.preprocess.resize,
-        cache=section.cache,
-        folder=FRAMES,
-        progress=progress,
+        cache=FRAMES,
         decoder=params.extract.decoder,
         tolerant=params.extract.tolerant,
+        progress=progress,
     )
-    rows = np.flatnonzero(store.usable).astype(np.int64)
-    return CaptionedFrames(split, data.without(store.failures), store, rows)
 
 
 def _training(params: Params, config: EvaluateTempMeStopConfig) -> tuple[list[str], set[Path]]:

@@ -1,5 +1,6 @@
 """The numbers of an evaluation: the trained model's, its controls', and what rescoring gives."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,4 +176,4 @@ def _gains(measured: MeasuredSplit, recall_at: Sequence[int]) -> dict[str, dict[
 
 def _mean(values: Sequence[Value]) -> Value:
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return math.fsum(known) / len(known) if known else None

@@ -13,8 +13,8 @@ from pipeline_lib.evaluation.tempme_stop.scores import TRAINED, ZERO_SHOT
 from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit
 from pipeline_lib.storage.atomic import replacing
 from pipeline_lib.storage.tables import write_csv, write_parquet
+from pipeline_lib.trainers.tempme_stop.publishing import FAILURES, failure_table
 
-FAILURES = "failures.csv"
 _TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
 _TEXTS = pa.schema(
     {
@@ -75,10 +75,7 @@ def write_failures(folder: Path, failures: Sequence[tuple[str, MissingVideo]]) -
         failures: Split and video of each that is missing or broken.
     """
     if failures:
-        columns = ["split", "id", "path", "reason", "line"]
-        rows = [{"split": split, **vars(video)} for split, video in failures]
-        table = pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})
-        write_csv(folder / FAILURES, table)
+        write_csv(folder / FAILURES, failure_table(failures))
     else:
         (folder / FAILURES).unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline_lib.runtime.device import to_device
+from pipeline_lib.runtime.device import autocast, to_device
 from pipeline_lib.runtime.distributed import Group
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.trainers.pos_neg.batches import Batch
@@ -77,7 +77,7 @@ class Towers:
         _warn_of_long(self._tokens, model)
         self._mean = 255 * torch.tensor(model.preprocess.mean, device=group.device)
         self._std = 255 * torch.tensor(model.preprocess.std, device=group.device)
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), autocast(self.device, self._dtype):
             one = model.encode_texts(self._short(self._tokens[:1]))
         self.dim = one.shape[1]
         self._kept_images: Tensor | None = None
@@ -102,13 +102,13 @@ class Towers:
         backward_shared(loss, leaves, own, self._group)
 
     def _images(self, rows: NDArray[np.int64]) -> Tensor:
-        with self._autocast():
+        with autocast(self.device, self._dtype):
             if self._kept_images is not None:
                 return self._model.project_images(self._kept_images[torch.from_numpy(rows)])
             return self._model.encode_images(self._normalised(rows))
 
     def _texts(self, rows: NDArray[np.int64]) -> Tensor:
-        with self._autocast():
+        with autocast(self.device, self._dtype):
             if self._kept_texts is not None:
                 return self._model.project_texts(self._kept_texts[torch.from_numpy(rows)])
             return self._model.encode_texts(self._short(self._tokens[torch.from_numpy(rows)]))
@@ -121,7 +121,7 @@ class Towers:
         images, texts = [], []
         with (
             torch.no_grad(),
-            self._autocast(),
+            autocast(self.device, self._dtype),
             progress.task("frozen part of the network", len(mine)) as advance,
         ):
             for start in range(0, len(mine), _CHUNK):
@@ -143,10 +143,6 @@ class Towers:
 
     def _nothing(self) -> Tensor:
         return torch.zeros(0, self.dim, device=self.device)
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self._dtype != torch.float32
-        return torch.autocast(self.device.type, self._dtype if enabled else None, enabled=enabled)
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
-from pipeline_lib.runtime.device import to_device
+from pipeline_lib.runtime.device import autocast, to_device
 from pipeline_lib.runtime.distributed import Group
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.trainers.tempme_stop.batches import Batch
@@ -87,7 +87,7 @@ class Encoder:
         if not len(rows):
             return torch.zeros(0, self._model.dim, device=self._group.device)
         tokens = to_device(self._tokens[torch.from_numpy(rows)].numpy(), self._group.device)
-        with self._autocast():
+        with autocast(self._group.device, self._dtype):
             return self._model.network.encode_text(tokens).float()
 
     def _videos(self, videos: NDArray[np.int64], epoch: int) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ class Encoder:
             none = torch.zeros(0, self._model.dim, device=self._group.device)
             return none, none[:, None].expand(0, self._model.clips, -1)
         pixels = self._model.pixels(np.stack([self._frames(v, epoch) for v in videos.tolist()]))
-        with self._autocast():
+        with autocast(self._group.device, self._dtype):
             vectors = self._model.network.forward_video(pixels)
         return vectors.video.float(), vectors.clips.float()
 
@@ -108,8 +108,3 @@ class Encoder:
         stream = numpy_stream(self._seed, "tempme_stop", "frames", epoch, video)
         drawn: NDArray[np.uint8] = kept[np.arange(n) * draws + stream.integers(draws, size=n)]
         return drawn
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self._dtype != torch.float32
-        kind = self._group.device.type
-        return torch.autocast(kind, self._dtype if enabled else None, enabled=enabled)

@@ -98,12 +98,10 @@ class Training:
         that it is finished.
 
         Raises:
-            ConfigError: A phase trains a part without parameters, no val captions choose the best
-                epoch, or training diverged.
+            ConfigError: No val captions choose the best epoch, or training diverged.
             WeightsError: Something that is frozen has changed.
         """
         adapters = Adapters(self.model.network)
-        adapters.require(self.config)
         finished: list[Finished] = []
         for phase in phases_of(self.config.mode):
             if finished:

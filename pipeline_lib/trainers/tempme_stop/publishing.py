@@ -1,12 +1,14 @@
 """What a finished training of a retrieval model leaves behind."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
+from pipeline_lib.datasets.video_text.items import MissingVideo
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
 from pipeline_lib.storage.tables import write_csv
@@ -43,10 +45,11 @@ def publish(
         told = {"phases": [finished.facts for finished in phases], "checkpoints": checkpoints}
         write_json(made / "config.json", {**facts, **told})
         if splits.missing:
-            write_csv(made / FAILURES, failure_table(splits))
+            write_csv(made / FAILURES, failure_table(splits.missing))
 
 
-def failure_table(splits: Splits) -> pd.DataFrame:
-    """Videos that were left out: split, id, path and reason."""
-    rows = [(split, video.id, video.path, video.reason) for split, video in splits.missing]
-    return pd.DataFrame(rows, columns=["split", "id", "path", "reason"])
+def failure_table(missing: Sequence[tuple[str, MissingVideo]]) -> pd.DataFrame:
+    """Videos that were left out: split, id, path, reason, and line of the list, if it has lines."""
+    columns = ["split", *(field.name for field in fields(MissingVideo))]
+    rows = [{"split": split, **vars(video)} for split, video in missing]
+    return pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})

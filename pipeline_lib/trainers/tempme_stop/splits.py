@@ -1,6 +1,7 @@
 """The splits of a data set of videos with captions, ready to be embedded."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,9 @@ class CaptionedFrames:
         """What a result depends on, and how much it is."""
         owners = self.text.video_of_text.tolist()
         return {
-            "sha256": fingerprint({"texts": self.texts, "videos": owners, "of": self.store.sha256}),
+            "fingerprint": fingerprint(
+                {"texts": self.texts, "videos": owners, "of": self.store.sha256}
+            ),
             "texts": len(self.texts),
             "videos": len(self.rows),
             "missing": len(self.missing),
@@ -94,12 +97,51 @@ def open_splits(
     tolerant: bool = False,
     progress: Progress = SILENT,
 ) -> Splits:
+    """What a model is trained on and chosen by; arguments as of :func:`open_split`.
+
+    Raises:
+        DataError: As :func:`open_split`, but for a data set without ``val``.
+    """
+    opened = partial(
+        open_split,
+        config=config,
+        data_root=data_root,
+        frames=frames,
+        resize=resize,
+        cache=cache,
+        decoder=decoder,
+        tolerant=tolerant,
+        progress=progress,
+    )
+    train = opened("train", draws=config.frame_draws)
+    try:
+        # A single draw of each part is its middle, which every later use of the model sees.
+        return Splits(train, opened("val", draws=1))
+    except NoVideosError:
+        return Splits(train, None)
+
+
+def open_split(
+    name: str,
+    config: TempMeStopConfig,
+    data_root: Path,
+    *,
+    frames: int,
+    draws: int,
+    resize: Resize,
+    cache: Path,
+    decoder: str = "pyav",
+    tolerant: bool = False,
+    progress: Progress = SILENT,
+) -> CaptionedFrames:
     """Read captions, and the frames of their videos as far as they are not on disk yet.
 
     Args:
+        name: ``train``, ``val`` or ``test``.
         config: The section ``train.tempme_stop``.
         data_root: Folder that paths of ``config.dataset`` fall back to.
         frames: Frames of a video that the network sees.
+        draws: Frames kept for each of these.
         resize: How it wants them.
         cache: Folder of the frames on disk.
         decoder: A name in :data:`~pipeline_lib.video.decoders.DECODERS`.
@@ -107,32 +149,20 @@ def open_splits(
         progress: Told of each video.
 
     Raises:
-        DataError: Annotations cannot be used, or no video of a split can be read.
+        NoVideosError: The split has no videos.
+        DataError: Annotations cannot be used, or no video of the split can be read.
     """
-
-    def opened(name: str, draws: int) -> CaptionedFrames:
-        text = read_video_text(config.dataset, data_root, name)
-        store = open_frames(
-            text.videos,
-            frames=frames,
-            draws=draws,
-            resize=resize,
-            cache=config.cache,
-            folder=cache,
-            progress=progress,
-            decoder=decoder,
-            tolerant=tolerant,
-        )
-        return _usable(name, text, store)
-
-    train = opened("train", config.frame_draws)
-    try:
-        # A single draw of each part is its middle, which every later use of the model sees.
-        return Splits(train, opened("val", 1))
-    except NoVideosError:
-        return Splits(train, None)
-
-
-def _usable(name: str, text: VideoText, store: FrameStore) -> CaptionedFrames:
+    text = read_video_text(config.dataset, data_root, name)
+    store = open_frames(
+        text.videos,
+        frames=frames,
+        draws=draws,
+        resize=resize,
+        cache=config.cache,
+        folder=cache,
+        progress=progress,
+        decoder=decoder,
+        tolerant=tolerant,
+    )
     rows = np.flatnonzero(store.usable).astype(np.int64)
     return CaptionedFrames(name, text.without(store.failures), store, rows)

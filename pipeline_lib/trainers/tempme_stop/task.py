@@ -14,6 +14,7 @@ from pipeline_lib.backbones.retrieval_embedding import embed_texts
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
 from pipeline_lib.config import TempMeStopConfig
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.runtime.device import autocast
 from pipeline_lib.runtime.distributed import Group
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.trainers.resume import Row
@@ -228,15 +229,10 @@ class TempMeStopTask:
         network = self._model.network
         scores = [texts @ videos.T]
         if self._reranks and clips is not None:
-            with self._autocast():
+            with autocast(self._group.device, self._dtype):
                 scores.append(network.rerank(texts, clips).float())
         scale = network.logit_scale
         loss = torch.stack([info_nce((scale * s)[:, rows], match) for s in scores]).sum()
         totals.losses.append(loss.detach())
         totals.texts += counted(batch.match)
         return loss
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self._dtype != torch.float32
-        kind = self._group.device.type
-        return torch.autocast(kind, self._dtype if enabled else None, enabled=enabled)

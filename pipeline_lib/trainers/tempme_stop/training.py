@@ -17,6 +17,7 @@ from pipeline_lib.runtime.distributed import ALONE, Group, joined
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.repeating import repeatable
+from pipeline_lib.trainers.tempme_stop.parts import Adapters
 from pipeline_lib.trainers.tempme_stop.phases import Finished, Training, whole_history
 from pipeline_lib.trainers.tempme_stop.publishing import FAILURES, publish
 from pipeline_lib.trainers.tempme_stop.splits import Splits, open_splits
@@ -130,14 +131,17 @@ def train_tempme_stop(
 
     Raises:
         ConfigError: The architecture does not fit the CLIP, the mode trains a part without
-            parameters, no val captions choose the best epoch, or training diverged.
+            parameters, a batch is too small, no val captions choose the best epoch, or training
+            diverged.
         DataError: The data set cannot be used.
         WeightsError: The weights are missing or do not fit, or frozen ones have changed.
     """
     set_threads(threads)
     dtype = choose_precision(config.precision, group.device)
     placement = Placement(group.device, precision_name(dtype), _BATCH)
+    _check_batches(config)
     model = load_retrieval_model(section, config, placement, seed=config.seed)
+    Adapters(model.network).require(config)
     if config.grad_checkpointing:
         model.network.set_grad_checkpointing()
     splits = open_splits(
@@ -150,7 +154,7 @@ def train_tempme_stop(
         tolerant=(reading or ExtractConfig()).tolerant,
         progress=progress,
     )
-    _check(config, model, splits)
+    _check_data(config, model, splits)
     facts = _facts(config, section, model, splits, dtype)
     phases = Training(
         config=config,
@@ -171,7 +175,23 @@ def train_tempme_stop(
     return Trained(phases, splits)
 
 
-def _check(config: TempMeStopConfig, model: RetrievalModel, splits: Splits) -> None:
+def _check_batches(config: TempMeStopConfig) -> None:
+    """Refuse batches in which nothing, or less than is asked for, can be told apart."""
+    if config.batch_size < 2:
+        raise ConfigError(
+            "train.tempme_stop.batch_size = 1: a caption alone has nothing to be told from.",
+            hint="Set train.tempme_stop.batch_size to 2 or more; accumulate adds no negatives.",
+        )
+    if config.alike > config.batch_size:
+        raise ConfigError(
+            f"train.tempme_stop.alike = {config.alike} captions do not fit into a batch of "
+            f"train.tempme_stop.batch_size = {config.batch_size}.",
+            hint=f"Set alike to at most {config.batch_size}, best to a divisor of it, or raise "
+            "batch_size.",
+        )
+
+
+def _check_data(config: TempMeStopConfig, model: RetrievalModel, splits: Splits) -> None:
     """Refuse a training whose best epoch nothing chooses, and say what makes one worth less."""
     if not model.source.trained:
         logger.warning(

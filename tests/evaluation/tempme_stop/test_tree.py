@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from pipeline_lib.config import EvaluateTempMeStopConfig, QbNormConfig
-from pipeline_lib.evaluation.tempme_stop.tree import measure_split, split_tree
+from pipeline_lib.evaluation.tempme_stop.scores import SHUFFLED
+from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit, measure_split, split_tree
+from pipeline_lib.metrics.retrieval import RetrievalRanks
 from pipeline_lib.summary import headlines, rows_of
 from tests.evaluation.tempme_stop.project import scored
 
@@ -49,6 +51,14 @@ def test_errors_count_the_segments_of_a_file_once():
     together = tree(scored(similarity, paths=["a.mp4", "a.mp4", "b.mp4", "b.mp4"]))
     assert together["t2v_r1_se"] == pytest.approx(50)
     assert tree(scored(similarity, paths=["a.mp4"] * 4))["t2v_r1_se"] is None
+
+
+def test_draws_add_up_without_rounding():
+    draws = [RetrievalRanks(np.array([1, 2, rank]), np.array([1])) for rank in (5, 8, 3, 5)]
+    ranks = {SHUFFLED: tuple(draws)}
+    found = MeasuredSplit(scored(np.eye(3)), np.eye(3, dtype=bool), ranks).metrics(SHUFFLED, (1,))
+    # A sum from left to right gives 2.7499999999999996.
+    assert found["t2v_mnr"] == 2.75
 
 
 def test_captions_of_one_video_cannot_be_exchanged():

@@ -22,6 +22,7 @@ RATES = {"tempme_lr": 1e-3, "stop_lr": 1e-3}
 RUNS = {
     # Batches of five, of which the last has two captions, and videos that both processes share.
     "joint": {**RATES, "batch_size": 5, "accumulate": 2, "frame_draws": 2},
+    "alike": {**RATES, "batch_size": 6, "alike": 3},
     "sequential": {**RATES, "mode": "sequential", "batch_size": 4},
     "reranked": {**RATES, "sim_header": "tightTransf", "batch_size": 3},
 }

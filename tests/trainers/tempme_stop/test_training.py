@@ -1,13 +1,16 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline_lib.backbones.base import Placement
+from pipeline_lib.backbones.clip import load_clip
 from pipeline_lib.backbones.retrieval_embedding import embed_texts, embed_videos
 from pipeline_lib.backbones.retrieval_model import open_retrieval_model
 from pipeline_lib.config import (
@@ -81,8 +84,8 @@ def test_what_is_published(root):
     record = trained.phases[0].record
     assert facts["checkpoints"]["best"]["epoch"] == record.best_epoch
     assert facts["checkpoints"]["best"]["val"]["t2v_r1"] == table["val_t2v_r1"].max()
-    assert facts["data"]["train"] | {"sha256": ""} == {
-        "sha256": "", "texts": 12, "videos": 6, "missing": 0,
+    assert facts["data"]["train"] | {"fingerprint": ""} == {
+        "fingerprint": "", "texts": 12, "videos": 6, "missing": 0,
     }  # fmt: skip
     (phase,) = facts["phases"]
     assert phase["frozen_sha256"]["before"] == phase["frozen_sha256"]["after"]
@@ -153,9 +156,10 @@ class Killed(BaseException):
     """Stands for a process that ends here."""
 
 
+@pytest.mark.parametrize("alike", [1, 3])
 @pytest.mark.parametrize("dies_in", [(1, 2), (2, 3)])
-def test_a_killed_training_goes_on_in_its_phase(root, monkeypatch, dies_in):
-    settings = config(mode="sequential")
+def test_a_killed_training_goes_on_in_its_phase(root, monkeypatch, dies_in, alike):
+    settings = config(mode="sequential", alike=alike)
     run(root, settings)
     straight = outputs(root)
     trained_epochs = []
@@ -194,6 +198,7 @@ def test_videos_that_are_no_videos_are_listed(root, caplog):
         trained = run(root, config(epochs=1))
     table = pd.read_csv(root / "models" / "tempme_stop" / "failures.csv")
     assert table["split"].tolist() == ["train", "val"]
+    assert list(table.columns) == ["split", "id", "path", "reason", "line"]
     assert [Path(path).name for path in table["path"]] == ["1.mp4", "2.mp4"]
     assert told(root)["data"]["train"]["missing"] == told(root)["data"]["val"]["missing"] == 1
     assert (len(trained.splits.train.texts), len(trained.splits.val.texts)) == (10, 10)
@@ -226,6 +231,22 @@ def test_videos_that_are_no_videos_are_listed(root, caplog):
 def test_a_part_without_parameters_cannot_be_trained(root, changes, said):
     with pytest.raises(ConfigError, match=rf"has no parameters(.|\n)*{said}"):
         run(root, config(**changes))
+    assert not (root / "frames").exists(), "videos are decoded for a training that cannot be"
+
+
+def test_a_batch_of_one_caption_has_no_negatives(root):
+    with pytest.raises(ConfigError, match=r"batch_size = 1(.|\n)*2 or more"):
+        run(root, config(batch_size=1, accumulate=8))
+    assert not (root / "frames").exists()
+
+
+def test_weights_that_are_no_numbers_are_told_before_the_training(root):
+    section = vit(root)
+    weights = load_clip(section, Placement()).model.state_dict()
+    weights["visual.proj"][0, 0] = torch.nan
+    save_file(weights, root / "clip" / "open_clip_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"/clip: not finite: .*visual\.proj"):
+        train_tempme_stop(config(), replace(section, weights=None), places(root), threads=1)
 
 
 def test_val_captions_choose_the_best_epoch_or_none_do(root):
