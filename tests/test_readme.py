@@ -26,6 +26,7 @@ if "root: data/demo" not in committed("params.yaml"):
 
 COOP = json.loads(committed("metrics/coop.json"))
 POS_NEG = json.loads(committed("metrics/pos_neg.json"))
+TEMPME_STOP = json.loads(committed("metrics/tempme_stop.json"))
 DEMO_CLIP = json.loads(committed("metrics/demo_clip.json"))
 
 
@@ -112,6 +113,30 @@ def test_learned_prompts_beat_controls_with_a_margin(split):
     assert value >= controls.pop("linear_probe") - 0.02
     for name, control in controls.items():
         assert value >= control + 0.4, name
+
+
+@pytest.mark.parametrize(
+    ("label", "metric"),
+    [
+        ("captions whose clip comes first", "t2v_r1"),
+        ("captions whose clip is among the first 5", "t2v_r5"),
+        ("clips whose caption comes first", "v2t_r1"),
+    ],
+)
+def test_the_table_of_retrieval_is_the_committed_one(label, metric):
+    test = TEMPME_STOP["test"]
+    columns = ("zero_shot", "untrained", "shuffled", "chance")
+    values = [branch[metric] for branch in (test, *(test["control"][name] for name in columns))]
+    assert row(label) == [round(value, 1) for value in values]
+    assert f"{test['videos']} test clips" in README
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_retrieval_is_better_than_its_controls_with_a_margin(split):
+    metrics = TEMPME_STOP[split]
+    for name, control in metrics["control"].items():
+        assert metrics["t2v_r1"] > control["t2v_r1"] + 8, name
+        assert metrics["v2t_r1"] > control["v2t_r1"] + 8, name
 
 
 def test_commands_and_targets_exist():
