@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline_lib.backbones import BACKBONES
 from pipeline_lib.config import ExtractConfig, WindowConfig
+from pipeline_lib.datasets.video_text import VIDEO_TEXT
 from pipeline_lib.evaluation import EVALUATORS
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.registry import Registry
@@ -41,7 +42,7 @@ def test_files_have_one_reason_to_exist():
 
 
 @pytest.mark.parametrize(
-    "registry", [BACKBONES, TRAINERS, EVALUATORS, METRICS], ids=lambda r: r.kind
+    "registry", [BACKBONES, TRAINERS, EVALUATORS, METRICS, VIDEO_TEXT], ids=lambda r: r.kind
 )
 def test_every_registered_name_can_be_loaded(registry: Registry):
     assert list(registry)
