@@ -23,7 +23,8 @@ from tests.support.tiny_clip import untrained_clip
 from tests.support.video_files import constant_rate
 
 DIMS = {
-    "clip": 16, "clip_untrained": 16, "mobileclip": 512, "slowfast": 2304, "dinov2": 384
+    "clip": 16, "clip_untrained": 16, "clip_vit": 16,
+    "mobileclip": 512, "slowfast": 2304, "dinov2": 384,
 }  # fmt: skip
 CLIP_NETWORKS = {"slowfast"}
 
@@ -38,6 +39,7 @@ def extracted(tmp_path_factory):
         precision="bf16",
         clip=clip,
         clip_untrained=clip,
+        clip_vit=clip,
         mobileclip=MobileClipConfig(weights="untrained"),
         slowfast=SlowFastConfig(weights="untrained"),
         dinov2=DinoV2Config(model="small", weights="untrained"),
