@@ -173,8 +173,7 @@ def _require_model_folder(directory: Path) -> None:
         raise WeightsError(
             f"{directory}: neither open_clip_config.json (open_clip) nor config.json "
             "(transformers), so this is no model folder.",
-            hint="The demo's are made by `dvc repro demo-clip-vit`; demo_clip also comes "
-            "with git: `git checkout data/weights/demo_clip`.",
+            hint="The demo's folders come with git: `git checkout data/weights`.",
         )
 
 
