@@ -53,8 +53,8 @@ class DemoMotionsConfig:
         kinds: Objects of each split; none is in two splits.
         repeats: Clips of a training object in one motion; the other splits have one.
         seconds: Usual length of a clip.
-        width: A multiple of 64: of narrow pictures with other widths x264 also reads what lies
-            behind the end of their lines, and writes other bytes each time.
+        width: A multiple of 64: of small pictures with other widths x264 was seen to write other
+            bytes for the same frames.
     """
 
     kinds: KindsPerSplit = field(default_factory=KindsPerSplit)
