@@ -7,28 +7,16 @@ from numpy.typing import NDArray
 
 from pipeline_lib.backbones.caption_length import tokens_cut
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
-from pipeline_lib.datasets.question_fields import encodable
-from pipeline_lib.errors import DataError, WeightsError
+from pipeline_lib.datasets.asked_words import require_words
+from pipeline_lib.errors import WeightsError
 
 log = logging.getLogger(__name__)
 _SHOWN = 80
 
 
 def check_query(query: str) -> None:
-    """Refuse a query without words, and one whose bytes were no text in the terminal.
-
-    Raises:
-        DataError: It is blank, or not valid Unicode.
-    """
-    if not query.strip():
-        raise DataError(
-            "The query is empty.", hint='Say what to look for: "someone chops vegetables".'
-        )
-    if not encodable(query):
-        raise DataError(
-            f"The query {query!a} is not valid Unicode: it holds half a character.",
-            hint="Type it in UTF-8, or put it into a file for --queries.",
-        )
+    """Refuse a query without words; see :func:`.asked_words.require_words`."""
+    require_words(query, "query", "someone chops vegetables")
 
 
 def embed_query(model: RetrievalModel, query: str) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ from pipeline_lib.backbones.video_embedding import (
     squash_image,
     unit_rows,
 )
-from pipeline_lib.datasets.question_fields import encodable
-from pipeline_lib.errors import DataError, VideoError
+from pipeline_lib.datasets.asked_words import require_words
+from pipeline_lib.errors import VideoError
 from pipeline_lib.metrics.frame_choice import choose_frames, cut_timeline
 from pipeline_lib.top_frames.options import ChoiceOptions
 from pipeline_lib.video.reader import open_video
@@ -52,20 +52,8 @@ class Ranking:
 
 
 def check_caption(caption: str) -> None:
-    """Refuse a caption without words, and one whose bytes were no text in the terminal.
-
-    Raises:
-        DataError: It is blank, or not valid Unicode.
-    """
-    if not caption.strip():
-        raise DataError(
-            "The caption is empty.", hint='Say what to look for: "a red circle moves left".'
-        )
-    if not encodable(caption):
-        raise DataError(
-            f"The caption {caption!a} is not valid Unicode: it holds half a character.",
-            hint="Type it in UTF-8, or put it into a file for --queries.",
-        )
+    """Refuse a caption without words; see :func:`.asked_words.require_words`."""
+    require_words(caption, "caption", "a red circle moves left")
 
 
 def embed_captions(model: ClipBackbone, captions: Sequence[str]) -> NDArray[np.float32]:
