@@ -26,6 +26,7 @@ from pipeline_lib.config.extract import (
     MineConfig,
     MobileClipConfig,
     SlowFastConfig,
+    VideoMambaBackboneConfig,
 )
 from pipeline_lib.config.retrieval import (
     EvaluateTempMeStopConfig,
@@ -38,8 +39,18 @@ from pipeline_lib.config.retrieval import (
 from pipeline_lib.config.runtime import RuntimeConfig
 from pipeline_lib.config.sections import STRICT, Decoder, FrameSegments, Precision, as_dict
 from pipeline_lib.config.train import PosNegConfig, TrainConfig, TrainSection, WindowConfig
+from pipeline_lib.config.videomamba import (
+    AugmentConfig,
+    EvaluateVideoMambaConfig,
+    Scan,
+    VideoListConfig,
+    VideoMambaConfig,
+    VideoMambaModelConfig,
+    VideoMambaPretrainConfig,
+)
 
 __all__ = [
+    "AugmentConfig",
     "ClipConfig",
     "DataConfig",
     "Decoder",
@@ -51,6 +62,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluatePosNegConfig",
     "EvaluateTempMeStopConfig",
+    "EvaluateVideoMambaConfig",
     "ExtractConfig",
     "FewShotConfig",
     "FrameSegments",
@@ -62,6 +74,7 @@ __all__ = [
     "Precision",
     "QbNormConfig",
     "RuntimeConfig",
+    "Scan",
     "SimHeader",
     "SimMConfig",
     "SlowFastConfig",
@@ -69,6 +82,11 @@ __all__ = [
     "TempMeStopModelConfig",
     "TrainConfig",
     "TrainSection",
+    "VideoListConfig",
+    "VideoMambaBackboneConfig",
+    "VideoMambaConfig",
+    "VideoMambaModelConfig",
+    "VideoMambaPretrainConfig",
     "VideoTextConfig",
     "VideosPerClass",
     "WindowConfig",

@@ -16,6 +16,7 @@ from pipeline_lib.config.sections import (
     NonNegative,
     Positive,
 )
+from pipeline_lib.config.videomamba import EvaluateVideoMambaConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -71,6 +72,7 @@ class EvaluateConfig:
         pos_neg: Of frames for questions.
         sim_m: Similarity of chosen frames to true ones.
         tempme_stop: Of text-video retrieval.
+        videomamba: Of classes or values of videos.
     """
 
     checkpoint: Literal["best", "final"] = "best"
@@ -80,6 +82,7 @@ class EvaluateConfig:
     pos_neg: EvaluatePosNegConfig = field(default_factory=EvaluatePosNegConfig)
     sim_m: SimMConfig = field(default_factory=SimMConfig)
     tempme_stop: EvaluateTempMeStopConfig = field(default_factory=EvaluateTempMeStopConfig)
+    videomamba: EvaluateVideoMambaConfig = field(default_factory=EvaluateVideoMambaConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -15,6 +15,7 @@ from pipeline_lib.config.sections import (
     Seconds,
     TimePolicy,
 )
+from pipeline_lib.config.videomamba import VideoMambaSize
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -85,6 +86,29 @@ class DinoV2Config:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class VideoMambaBackboneConfig:
+    """One VideoMamba, its class token: one feature a clip.
+
+    Attributes:
+        weights: A published checkpoint's path, a folder that ``train videomamba`` wrote, or
+            ``untrained``.
+        size: Of untrained weights; a checkpoint's tensors say its own.
+        frames: Frames of a clip; null is what the checkpoint was trained with. Another number
+            interpolates its positions.
+        image_size: Side of a frame; null is what the checkpoint was trained with.
+        batch_size: Clips in one forward pass.
+        seed: Seed of untrained weights; ignored otherwise.
+    """
+
+    weights: str = "data/models/videomamba/best"
+    size: VideoMambaSize = "tiny"
+    frames: Count | None = None
+    image_size: Count | None = None
+    batch_size: Count = 4
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ExtractConfig:
     """Features of whole videos.
 
@@ -122,6 +146,7 @@ class ExtractConfig:
     mobileclip: MobileClipConfig | None = None
     slowfast: SlowFastConfig | None = None
     dinov2: DinoV2Config | None = None
+    videomamba: VideoMambaBackboneConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from pipeline_lib.config.sections import STRICT, Natural, Positive
+from pipeline_lib.config.videomamba import Scan
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -20,6 +21,9 @@ class RuntimeConfig:
         decode_workers: Decoding processes; 0 takes one a core.
         decode_stall_s: Seconds without progress after which a decoding process is stopped.
         mine_workers: Videos mined at the same time; 0 takes one a core.
+        scan: What runs VideoMamba's recurrence: ``torch`` everywhere; ``compiled`` is faster but
+            needs a C++ compiler; ``cuda`` is mamba-ssm's kernel; ``auto`` is that kernel where it
+            works, and ``torch`` on the CPU.
         ray_actors: Ray actors, each with its own networks; 0 takes one a GPU, or one a CPU.
     """
 
@@ -30,3 +34,4 @@ class RuntimeConfig:
     decode_stall_s: Positive = 60.0
     mine_workers: Natural = 0
     ray_actors: Natural = 0
+    scan: Scan = "auto"

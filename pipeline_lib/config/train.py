@@ -16,6 +16,7 @@ from pipeline_lib.config.sections import (
     Positive,
     Precision,
 )
+from pipeline_lib.config.videomamba import VideoMambaConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -163,6 +164,7 @@ class TrainSection(TrainConfig):
 
     pos_neg: PosNegConfig = field(default_factory=PosNegConfig)
     tempme_stop: TempMeStopConfig = field(default_factory=TempMeStopConfig)
+    videomamba: VideoMambaConfig = field(default_factory=VideoMambaConfig)
 
     @property
     def coop(self) -> TrainConfig:
