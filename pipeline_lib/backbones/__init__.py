@@ -12,6 +12,7 @@ BACKBONES: Registry[BackboneLoader] = Registry(
         "dinov2": "pipeline_lib.backbones.dinov2:load_dinov2",
         "mobileclip": "pipeline_lib.backbones.mobileclip:load_mobileclip",
         "slowfast": "pipeline_lib.backbones.slowfast:load_slowfast",
+        "videomamba": "pipeline_lib.backbones.videomamba:load_videomamba",
     },
 )
 

@@ -51,11 +51,13 @@ class Placement:
         device: The torch device.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         batch_size: Samples in one forward pass.
+        scan: What runs a state space model's recurrence, as ``runtime.scan`` names it.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: str = "fp32"
     batch_size: int = 32
+    scan: str = "auto"
 
 
 class Backbone(ABC):

@@ -23,6 +23,7 @@ from pipeline_lib.backbones.weight_files import UNTRAINED, load_weights
 from pipeline_lib.config import DinoV2Config
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.fingerprint import sha256_file
+from pipeline_lib.video.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from pipeline_lib.video.scaling import Resize
 
 PUBLISHED = "facebook"
@@ -30,9 +31,7 @@ PUBLISHED = "facebook"
 VERSION = 1
 _SETTING = "extract.dinov2.weights"
 # Of ImageNet, as published with the weights.
-_PREPROCESS = Preprocess(
-    Resize(256, "shortest", "bicubic", crop=224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-)
+_PREPROCESS = Preprocess(Resize(256, "shortest", "bicubic", crop=224), IMAGENET_MEAN, IMAGENET_STD)
 _ARCHITECTURES = {
     "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6},
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},

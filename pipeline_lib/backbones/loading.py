@@ -20,14 +20,21 @@ def load_backbone(name: str, config: ExtractConfig, runtime: RuntimeConfig) -> B
     set_threads(runtime.threads)
     device = choose_device(runtime.device)
     if config.engine == "torch":
-        return load_section(name, config, device, config.precision)
+        return load_section(name, config, device, config.precision, runtime.scan)
     return OpenVinoBackbone(load_section(name, config, device, "fp32"), config.precision)
 
 
 def load_section(
-    name: str, config: ExtractConfig, device: torch.device, precision: str
+    name: str, config: ExtractConfig, device: torch.device, precision: str, scan: str = "auto"
 ) -> Backbone:
     """Load the backbone called ``name`` with its section of ``extract``.
+
+    Args:
+        name: Of the backbone.
+        config: The section ``extract``.
+        device: Where it runs.
+        precision: Of its matrix products.
+        scan: What runs a state space model's recurrence.
 
     Raises:
         ConfigError: No such backbone, or it has no section.
@@ -40,7 +47,7 @@ def load_section(
             f"Backbone {name!r} has no section extract.{name} in params.yaml.",
             hint=f"Add extract.{name}.model and extract.{name}.weights.",
         )
-    return load(section, Placement(device, precision, config.batch_size))
+    return load(section, Placement(device, precision, config.batch_size, scan))
 
 
 def clip_section(name: str, config: ExtractConfig, parameter: str) -> ClipConfig:

@@ -57,19 +57,20 @@ class ClipShape:
         return 1 + self.grid**2
 
 
-def clip_shape(model: nn.Module) -> ClipShape:
+def clip_shape(model: nn.Module, parameter: str = "train.tempme_stop.backbone") -> ClipShape:
     """The shape of an open_clip model.
 
     Args:
         model: ``CLIP``, or ``CustomTextCLIP`` with a transformer of CLIP's kind.
+        parameter: Where its name stands, for the message.
 
     Raises:
         ConfigError: It is built in another way than OpenAI's vision transformers; says how.
     """
     if reason := _obstacle(model):
         raise ConfigError(
-            f"The towers of {type(model).__name__} cannot be used for token merging: {reason}.",
-            hint="Set train.tempme_stop.backbone to a CLIP with a plain vision transformer such as "
+            f"The towers of {type(model).__name__} cannot be used here: {reason}.",
+            hint=f"Set {parameter} to a CLIP with a plain vision transformer such as "
             "ViT-B-32-quickgelu.",
         )
     whole: Any = model

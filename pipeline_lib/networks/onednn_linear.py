@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from pipeline_lib.networks import onednn
 
 Activation = Literal["none", "swish", "gelu"]
+# Gradients of weights with a shorter side than this are no faster by oneDNN.
+_NARROW = 32
 
 
 class Linear(nn.Linear):
@@ -79,6 +81,13 @@ class _Product(torch.autograd.Function):
         rows = out.flatten(0, -2)
         return (
             activated(out.contiguous(), weight.T, None, "none") if need_x else None,
-            rows.T @ x.flatten(0, -2) if need_weight else None,
+            _weight_gradient(rows, x.flatten(0, -2)) if need_weight else None,
             rows.sum(dim=0) if need_bias else None,
         )
+
+
+def _weight_gradient(out: Tensor, x: Tensor) -> Tensor:
+    """[h, d], of the layer's gradient [n, h] and its input [n, d]."""
+    if min(out.shape[1], x.shape[1]) < _NARROW:
+        return out.T @ x
+    return activated(out.T, x.T, None, "none")

@@ -194,10 +194,10 @@ def sample_segments(
             segment.take(image, sample.pts_s, source_index)
             if segment.complete:
                 if not tolerant:
-                    _refuse_damage(path, video)
+                    refuse_damage(path, video)
                 yield place // n, segment.sampled()
         if not tolerant:
-            _refuse_damage(path, video)
+            refuse_damage(path, video)
 
 
 class _Waiting:
@@ -229,6 +229,11 @@ class _Waiting:
         )
 
 
-def _refuse_damage(path: Path, video: VideoReader) -> None:
+def refuse_damage(path: Path, video: VideoReader) -> None:
+    """Raise the error of a video that has turned out to be damaged.
+
+    Raises:
+        VideoError: It has.
+    """
     if video.damage is not None:
         raise VideoError(f"{path}: {video.damage.message}.", reason=video.damage.reason)

@@ -14,6 +14,7 @@ from pipeline_lib.config import (
     Params,
     RuntimeConfig,
     SlowFastConfig,
+    VideoMambaBackboneConfig,
 )
 from pipeline_lib.errors import DataError
 from pipeline_lib.extraction.options import ExtractOptions
@@ -24,9 +25,10 @@ from tests.support.video_files import constant_rate
 
 DIMS = {
     "clip": 16, "clip_untrained": 16, "clip_vit": 16,
-    "mobileclip": 512, "slowfast": 2304, "dinov2": 384,
+    "mobileclip": 512, "slowfast": 2304, "dinov2": 384, "videomamba": 192,
 }  # fmt: skip
-CLIP_NETWORKS = {"slowfast"}
+# Frames that each takes of a clip.
+CLIP_NETWORKS = {"slowfast": 32, "videomamba": 2}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,7 @@ def extracted(tmp_path_factory):
         mobileclip=MobileClipConfig(weights="untrained"),
         slowfast=SlowFastConfig(weights="untrained"),
         dinov2=DinoV2Config(model="small", weights="untrained"),
+        videomamba=VideoMambaBackboneConfig(weights="untrained", frames=2, image_size=32),
     )
     params = Params(
         data=DataConfig(root="unused"), extract=config, runtime=RuntimeConfig(device="cpu")
@@ -68,7 +71,8 @@ def test_the_files_are_as_documented(extracted, name):
         np.testing.assert_allclose(archive["start_s"], [0, 2])
         np.testing.assert_allclose(archive["end_s"], [2, 2.5])
         np.testing.assert_allclose(archive["valid"], [1, 0.25])
-        assert archive["n_frames"].tolist() == ([32, 32] if name in CLIP_NETWORKS else [4, 1])
+        taken = CLIP_NETWORKS.get(name)
+        assert archive["n_frames"].tolist() == ([taken, taken] if taken else [4, 1])
         meta = json.loads(str(archive["meta"]))
     assert meta == json.loads((folder / "a.json").read_text())
     assert meta["weights_sha256"].startswith("untrained-")

@@ -20,6 +20,8 @@ FAMILIES: Registry[Callable[[dict], Outputs]] = Registry(
         "slowfast": "tests.parity.slowfast:slowfast_r50",
         "tempme": "tests.parity.tempme:retrieval",
         "token_merge": "tests.parity.token_merge:merged",
+        "videomamba": "tests.parity.videomamba:classified",
+        "videomamba_pretrain": "tests.parity.videomamba_pretrain:student",
     },
 )
 

@@ -1,0 +1,302 @@
+"""Weights of VideoMamba: published checkpoints, model folders, and a start from either.
+
+https://github.com/OpenGVLab/VideoMamba publishes pictures' weights below a key ``model`` and
+videos' weights without one; a whole network may stand below ``backbone.`` or ``encoder.``.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pipeline_lib.backbones.transformers_folder import CONFIG, SAFETENSORS, read_json
+from pipeline_lib.backbones.weight_files import read_tensors, require_fit
+from pipeline_lib.errors import WeightsError
+from pipeline_lib.fingerprint import sha256_file
+from pipeline_lib.networks.videomamba import VideoMamba, VideoMambaShape, VideoMambaTrunk
+from pipeline_lib.networks.videomamba_positions import (
+    PATCHES,
+    POSITIONS,
+    TEMPORAL,
+    Inflation,
+    grid_side,
+    inflate,
+    interpolate_positions,
+)
+
+Kind = Literal["video", "image", "pretrain"]
+HEAD = "head."
+_CLASS_TOKEN = "cls_token"
+_PREFIXES = ("module.", "backbone.", "encoder.", "_orig_mod.")
+_DECODER = "clip_decoder."
+# Masked pretraining norms what it compares by a norm of its own name.
+_PRETRAIN_NORM = "norm.weight"
+_SIZES = ("embed_dim", "depth", "patch_size", "tubelet")
+
+
+@dataclass(frozen=True)
+class VideoMambaCheckpoint:
+    """Tensors that say what network they are of.
+
+    Attributes:
+        path: The file.
+        sha256: Of the file.
+        tensors: By their published names, without prefix.
+        shape: Of the network, from the tensors.
+        kind: ``image`` has no positions of frames, ``pretrain`` no classifier.
+        classes: Outputs of the last layer; ``None`` for ``pretrain``.
+        facts: ``config.json`` of a model folder; empty for a file.
+    """
+
+    path: Path
+    sha256: str
+    tensors: dict[str, Tensor]
+    shape: VideoMambaShape
+    kind: Kind
+    classes: int | None
+    facts: Mapping[str, Any]
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of the outputs; ``None`` where they are not known or are values."""
+        names = self.facts.get("classes")
+        return tuple(names) if names else None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a network took over.
+
+    Attributes:
+        taken: Tensors as they were.
+        adapted: Tensors of another clip, made to fit, and how.
+        fresh: The network's tensors that stay random.
+        left: The checkpoint's tensors that have no place.
+    """
+
+    taken: tuple[str, ...]
+    adapted: Mapping[str, str]
+    fresh: tuple[str, ...]
+    left: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able, for a model's ``config.json``."""
+        return {
+            "taken": len(self.taken),
+            "adapted": dict(self.adapted),
+            "fresh": list(self.fresh),
+            "left": list(self.left),
+        }
+
+
+def read_videomamba(path: str | Path) -> VideoMambaCheckpoint:
+    """Read a published checkpoint, or a model folder of this pipeline.
+
+    Args:
+        path: Of a ``.pth`` or ``.safetensors`` file, or of the folder.
+
+    Raises:
+        WeightsError: Missing, unreadable, of something else, or incomplete.
+    """
+    path, facts = Path(path), {}
+    if path.is_dir():
+        facts, path = _folder_facts(path), path / SAFETENSORS
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: there is no such checkpoint.",
+            hint="Give a published .pth file, or a folder such as data/models/videomamba/best.",
+        )
+    # Training scripts keep their arguments beside the tensors: a plain record that runs no code.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        found = read_tensors(path)
+    tensors = {_published_name(name): tensor for name, tensor in found.items()}
+    shape, kind = _shape(tensors, path), _kind(tensors)
+    if facts:
+        _require_same(facts, shape, path)
+    checkpoint = VideoMambaCheckpoint(
+        path=path,
+        sha256=sha256_file(path),
+        tensors=tensors,
+        shape=shape,
+        kind=kind,
+        classes=None if kind == "pretrain" else len(_tensor(tensors, f"{HEAD}bias", path)),
+        facts=facts,
+    )
+    _require_whole(checkpoint)
+    return checkpoint
+
+
+def describe(tensors: Mapping[str, Tensor], path: Path) -> tuple[VideoMambaShape, Kind]:
+    """The network that tensors under published names are of.
+
+    Raises:
+        WeightsError: A tensor that tells a size is missing.
+    """
+    return _shape(tensors, path), _kind(tensors)
+
+
+def start_from(
+    network: VideoMambaTrunk,
+    checkpoint: VideoMambaCheckpoint,
+    *,
+    classes: Sequence[str] | None = None,
+    inflation: Inflation = "center",
+) -> Start:
+    """Give a network all of a checkpoint that fits it, in place.
+
+    Positions are interpolated to the network's clips, patches of pictures become patches of
+    clips. The classifier is taken over only where it has as many outputs and, where both names
+    are known, the same ones.
+
+    Args:
+        network: Of the same width, depth, patches and tubelets.
+        checkpoint: Where to start.
+        classes: Names of the network's outputs.
+        inflation: How patches of pictures are inflated.
+
+    Returns:
+        What became of every tensor.
+
+    Raises:
+        WeightsError: The checkpoint is of another size, or a tensor has another shape.
+    """
+    own = network.state_dict()
+    _require_size(network.shape, checkpoint)
+    given = interpolate_positions(checkpoint.tensors, network.shape)
+    notes = _notes(checkpoint.shape, network.shape)
+    if checkpoint.kind == "image" and network.shape.tubelet > 1:
+        given[PATCHES] = inflate(given[PATCHES][:, :, 0], network.shape.tubelet, inflation)
+        notes[PATCHES] = f"{network.shape.tubelet} frames a patch, {inflation}"
+    if not _same_classes(own, checkpoint, classes):
+        given = {name: value for name, value in given.items() if not name.startswith(HEAD)}
+    kept = {name: value for name, value in given.items() if name in own}
+    require_fit({name: own[name] for name in kept}, kept, checkpoint.path)
+    network.load_state_dict(kept, strict=False)
+    return Start(
+        taken=tuple(name for name in kept if name not in notes),
+        adapted={name: note for name, note in notes.items() if name in kept},
+        fresh=tuple(name for name in own if name not in kept),
+        left=tuple(name for name in checkpoint.tensors if name not in kept),
+    )
+
+
+def _published_name(name: str) -> str:
+    while prefix := next((known for known in _PREFIXES if name.startswith(known)), None):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _tensor(tensors: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
+    if name not in tensors:
+        raise WeightsError(
+            f"{path}: no tensor {name}, so this is no VideoMamba, or not all of one.",
+            hint="Give a checkpoint of https://github.com/OpenGVLab/VideoMamba (image_sm or "
+            "video_sm), or train one: `dvc repro train`.",
+        )
+    return tensors[name]
+
+
+def _shape(tensors: Mapping[str, Tensor], path: Path) -> VideoMambaShape:
+    """The sizes that tensors tell; patches of pictures get their axis of frames first."""
+    patches = _tensor(tensors, PATCHES, path)
+    if patches.ndim not in (4, 5):
+        raise WeightsError(f"{path}: {PATCHES} of shape {list(patches.shape)} cuts no patches.")
+    tubelet = patches.shape[2] if patches.ndim == 5 else 1
+    temporal = tensors.get(TEMPORAL)
+    layers = (re.match(r"layers\.(\d+)\.", name) for name in tensors)
+    patch = patches.shape[-1]
+    return VideoMambaShape(
+        embed_dim=_tensor(tensors, _CLASS_TOKEN, path).shape[-1],
+        depth=1 + max((int(match[1]) for match in layers if match), default=-1),
+        patch_size=patch,
+        tubelet=tubelet,
+        frames=tubelet * (1 if temporal is None else temporal.shape[1]),
+        image_size=patch * grid_side(_tensor(tensors, POSITIONS, path)),
+        temporal=temporal is not None,
+    )
+
+
+def _kind(tensors: Mapping[str, Tensor]) -> Kind:
+    if _PRETRAIN_NORM in tensors or any(name.startswith(_DECODER) for name in tensors):
+        return "pretrain"
+    return "video" if TEMPORAL in tensors else "image"
+
+
+def _require_whole(checkpoint: VideoMambaCheckpoint) -> None:
+    """Refuse what lacks a tensor, or has one more, of the network that it seems to be."""
+    with torch.device("meta"):
+        own = (
+            VideoMambaTrunk(checkpoint.shape)
+            if checkpoint.classes is None
+            else VideoMamba(checkpoint.shape, checkpoint.classes)
+        ).state_dict()
+    tensors = checkpoint.tensors
+    if checkpoint.kind == "pretrain":
+        tensors = {
+            name: value
+            for name, value in tensors.items()
+            if name != _PRETRAIN_NORM and not name.startswith(_DECODER)
+        }
+    if tensors[PATCHES].ndim == 4:
+        tensors[PATCHES] = tensors[PATCHES][:, :, None]
+    require_fit(own, tensors, checkpoint.path)
+
+
+def _folder_facts(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).is_file() or not (folder / SAFETENSORS).is_file():
+        below = sorted(str(path.parent) for path in folder.glob(f"**/{SAFETENSORS}"))
+        raise WeightsError(
+            f"{folder}: not a model folder; it lacks {CONFIG} or {SAFETENSORS}.",
+            hint=f"It holds folders of models: name one of {', '.join(below)}."
+            if below
+            else "Train one (`dvc repro train`), or give a published .pth file.",
+        )
+    return read_json(folder, CONFIG)
+
+
+def _require_same(facts: Mapping[str, Any], shape: VideoMambaShape, path: Path) -> None:
+    said = facts.get("architecture")
+    if said != asdict(shape):
+        raise WeightsError(
+            f"{path}: its tensors are of {asdict(shape)}, but {CONFIG} beside it says {said}.",
+            hint="Copy the folder again, or train anew.",
+        )
+
+
+def _require_size(shape: VideoMambaShape, checkpoint: VideoMambaCheckpoint) -> None:
+    # Pictures' patches are inflated to any tubelet.
+    sizes = _SIZES[:-1] if checkpoint.kind == "image" else _SIZES
+    found = {name: getattr(checkpoint.shape, name) for name in sizes}
+    wrong = {name: size for name, size in found.items() if size != getattr(shape, name)}
+    if wrong:
+        told = ", ".join(
+            f"{name} {size} instead of {getattr(shape, name)}" for name, size in wrong.items()
+        )
+        settings = ", ".join(f"train.videomamba.model.{name}: {wrong[name]}" for name in wrong)
+        raise WeightsError(
+            f"{checkpoint.path}: is of another network: {told}.", hint=f"Set {settings}."
+        )
+
+
+def _notes(old: VideoMambaShape, new: VideoMambaShape) -> dict[str, str]:
+    notes = {}
+    if old.grid != new.grid:
+        notes[POSITIONS] = f"{old.grid}x{old.grid} to {new.grid}x{new.grid} patches"
+    if old.temporal and old.steps != new.steps:
+        notes[TEMPORAL] = f"{old.steps} to {new.steps} steps"
+    return notes
+
+
+def _same_classes(
+    own: Mapping[str, Tensor], checkpoint: VideoMambaCheckpoint, names: Sequence[str] | None
+) -> bool:
+    bias = own.get(f"{HEAD}bias")
+    if bias is None or checkpoint.classes != len(bias):
+        return False
+    known = checkpoint.class_names
+    return names is None or known is None or tuple(names) == known

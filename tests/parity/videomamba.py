@@ -1,0 +1,26 @@
+"""VideoMamba as it is published for videos and for pictures, whatever its size."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline_lib.backbones.base import Placement
+from pipeline_lib.backbones.videomamba_folder import open_videomamba
+from tests.parity.golden import fill
+
+
+def classified(case: dict) -> dict[str, np.ndarray]:
+    """Features and logits of the clip, or the picture, of ``case``."""
+    tensors = {name: torch.from_numpy(np.asarray(a)) for name, a in fill.state_dict(case).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "videomamba.pth"
+        torch.save({"model": tensors}, checkpoint)
+        network = open_videomamba(checkpoint, Placement()).network
+    (pixels,) = map(torch.from_numpy, fill.inputs(case).values())
+    clip = pixels if pixels.ndim == 5 else pixels[:, :, None]
+    with torch.inference_mode():
+        features = network.features(clip)
+        logits = network.head(features)
+    return {"features": features.numpy(), "logits": logits.numpy()}
