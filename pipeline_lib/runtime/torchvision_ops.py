@@ -6,9 +6,9 @@ declared, and torchvision's own Python then fails with "operator torchvision::nm
 and takes timm and open_clip with it. Nothing here calls those operators; declaring their schemas
 is enough for the import to succeed. Where the compiled library loads, nothing is declared.
 
-Two doors lead here: :func:`import_open_clip`, which the library uses, and a hook that ``make``
-puts into the environment (:func:`install_import_hook`), so that a plain ``import open_clip`` or
-``import torchvision`` in a notebook works too.
+Two doors lead here: :func:`import_open_clip` and :func:`import_transforms`, which the library uses,
+and a hook that ``make`` puts into the environment (:func:`install_import_hook`), so that a plain
+``import open_clip`` or ``import torchvision`` in a notebook works too.
 """
 
 import importlib
@@ -59,6 +59,13 @@ def import_open_clip() -> ModuleType:
     if "torchvision" not in sys.modules:
         declare_missing_ops()
     return importlib.import_module("open_clip")
+
+
+def import_transforms() -> ModuleType:
+    """Import and return ``torchvision.transforms.v2``, as :func:`import_open_clip` does its own."""
+    if "torchvision" not in sys.modules:
+        declare_missing_ops()
+    return importlib.import_module("torchvision.transforms.v2")
 
 
 def install_import_hook() -> Path:

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from pipeline_lib.datasets.video_text.items import MissingVideo, VideoItem, VideoText
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
+from pipeline_lib.datasets.video_text.items import VideoItem, VideoText
 from pipeline_lib.datasets.video_text.source import Listed, Source
 from pipeline_lib.registry import Registry
 

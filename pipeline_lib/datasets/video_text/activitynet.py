@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from pipeline_lib.datasets.json_lines import JsonObject
 from pipeline_lib.datasets.question_fields import shown
+from pipeline_lib.datasets.video_lists.faults import Fault, refuse_faults
+from pipeline_lib.datasets.video_lists.text_files import first_lines
 from pipeline_lib.datasets.video_text.caption_texts import paragraph, texts_fault
-from pipeline_lib.datasets.video_text.faults import Fault, refuse_faults
 from pipeline_lib.datasets.video_text.json_files import json_elements, json_members
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import first_lines
 from pipeline_lib.paths import nfc
 
 _FILES = {"train": ("train.json", "train_ids.json"), "test": ("val_1.json", "val_ids.json")}

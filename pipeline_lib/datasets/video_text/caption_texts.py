@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline_lib.datasets.json_lines import JsonObject
 from pipeline_lib.datasets.question_fields import encodable, shown
-from pipeline_lib.datasets.video_text.faults import Fault, refuse_faults
+from pipeline_lib.datasets.video_lists.faults import Fault, refuse_faults
 from pipeline_lib.datasets.video_text.json_files import json_elements
 
 

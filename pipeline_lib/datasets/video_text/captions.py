@@ -16,7 +16,7 @@ from typing import Any
 from pipeline_lib.datasets.json_lines import JsonObject
 from pipeline_lib.datasets.layout import SPLITS
 from pipeline_lib.datasets.question_fields import encodable, shown
-from pipeline_lib.datasets.video_text.faults import Fault, refuse_faults
+from pipeline_lib.datasets.video_lists.faults import Fault, refuse_faults
 from pipeline_lib.datasets.video_text.json_files import json_elements
 from pipeline_lib.datasets.video_text.source import Listed, Source
 from pipeline_lib.paths import nfc, path_fault

@@ -8,9 +8,9 @@ Flickr, behind which another one may have been put: ``x.3gp`` is also found as `
 
 from collections import defaultdict
 
+from pipeline_lib.datasets.video_lists.text_files import read_ids
 from pipeline_lib.datasets.video_text.caption_texts import paragraph, read_sentences
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import read_ids
 from pipeline_lib.paths import nfc
 
 _WATCHED_S = 30.0

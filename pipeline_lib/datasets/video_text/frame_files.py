@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.datasets.video_lists.frame_folder import frame_path
 from pipeline_lib.errors import DataError, VideoError
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.storage.atomic import replacing
@@ -64,11 +65,6 @@ class FrameSpec:
             header, {"descr": "|u1", "fortran_order": False, "shape": self.shape}
         )
         return len(header.getvalue()) + int(np.prod(self.shape))
-
-
-def frame_path(folder: Path, key: str) -> Path:
-    """The file of a video or segment; of 25,000 videos a hundred share a folder."""
-    return folder / key[:2] / f"{key}.npy"
 
 
 def is_whole(path: Path, spec: FrameSpec) -> bool:

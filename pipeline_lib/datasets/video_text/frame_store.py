@@ -7,41 +7,38 @@ goes on where it was, and several processes do each other no harm.
 
 import hashlib
 import json
-import logging
-import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.datasets.video_lists.frame_folder import (
+    KnownKeys,
+    SideBySide,
+    frame_path,
+    refuse_full_disk,
+    remove_unfinished,
+    video_digests,
+    warn_of_failures,
+)
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.datasets.video_text.frame_files import (
     FrameSpec,
-    frame_path,
     is_whole,
     load_frames,
     sample_video_once,
 )
-from pipeline_lib.datasets.video_text.items import MissingVideo, VideoItem
-from pipeline_lib.errors import ConfigError, DataError, VideoError
-from pipeline_lib.runtime.lanes import cores
+from pipeline_lib.datasets.video_text.items import VideoItem
+from pipeline_lib.errors import DataError
 from pipeline_lib.runtime.progress import SILENT, Progress
-from pipeline_lib.storage.atomic import TEMPORARY_SUFFIX, write_json
-from pipeline_lib.storage.hash_cache import HashCache
 from pipeline_lib.storage.turns import taking_turns
-from pipeline_lib.video.decoders.base import check_file
 from pipeline_lib.video.sampling import Segment, sample_segment
 from pipeline_lib.video.scaling import Resize
 
-_LOG = logging.getLogger(__name__)
-_HASHES, _CHECKED = "video_hashes.json", "checked.json"
-_LISTED = 3
-# Other programs need room too.
-_SPARE = 256 << 20
-T = TypeVar("T")
+_CHECKED = "checked.json"
 
 
 class FrameStore:
@@ -137,9 +134,9 @@ def open_frames(
         DataError: No item can be read.
     """
     spec = FrameSpec(frames * draws, resize, decoder, tolerant)
-    opening = _Opening(items, spec, folder, cache, workers or cores(), progress)
+    opening = _Opening(items, spec, folder, cache, SideBySide(workers, progress))
     keys, failed = opening.run()
-    _report(items, failed)
+    warn_of_failures(failed, len(items))
     return FrameStore(items, keys, spec, folder if cache == "disk" else None, failed)
 
 
@@ -152,23 +149,23 @@ class _Opening:
         spec: FrameSpec,
         folder: Path,
         cache: Literal["disk", "none"],
-        workers: int,
-        progress: Progress,
+        together: SideBySide,
     ) -> None:
         self._items, self._spec, self._folder = items, spec, folder
         self._to_disk = cache == "disk"
-        self._workers, self._progress = workers, progress
+        self._together = together
 
     def run(self) -> tuple[list[str], dict[int, str]]:
         """The key of every item, empty where its file is not readable; reasons of the failed."""
-        digests, unreadable = self._digests()
+        paths = [item.path for item in self._items]
+        digests, unreadable = video_digests(paths, self._folder, self._together)
         keys = [
             self._spec.key(digests[item.path], item.segment()) if item.path in digests else ""
             for item in self._items
         ]
         with taking_turns(self._folder) as alone:
             if alone:
-                _remove_unfinished(self._folder)
+                remove_unfinished(self._folder)
             bad = self._decode(keys)
         failed = {
             row: unreadable.get(item.path) or bad.get(key, "")
@@ -176,28 +173,9 @@ class _Opening:
         }
         return keys, {row: reason for row, reason in failed.items() if reason}
 
-    def _digests(self) -> tuple[dict[Path, str], dict[Path, str]]:
-        hashes = HashCache(self._folder / _HASHES)
-        unreadable: dict[Path, str] = {}
-
-        def digest(path: Path) -> str:
-            try:
-                check_file(path)
-                return hashes.sha256(path)
-            except VideoError as error:
-                unreadable[path] = error.message
-            except OSError as error:
-                unreadable[path] = f"{path}: {error.strerror}."
-            return ""
-
-        paths = sorted({item.path for item in self._items})
-        found = self._side_by_side("hash videos", paths, digest)
-        hashes.save()
-        return {path: sha256 for path, sha256 in found.items() if sha256}, unreadable
-
     def _decode(self, keys: Sequence[str]) -> dict[str, str]:
         """Decode what is not known yet; key to reason for what cannot be decoded."""
-        checked = _Checked(self._folder / _CHECKED)
+        checked = KnownKeys(self._folder / _CHECKED)
         todo: defaultdict[Path, dict[str, Segment]] = defaultdict(dict)
         planned: set[str] = set()
         for item, key in zip(self._items, keys, strict=True):
@@ -207,7 +185,13 @@ class _Opening:
         if not todo:
             return {}
         if self._to_disk:
-            self._refuse_full_disk(len(planned), len(todo))
+            refuse_full_disk(
+                self._folder,
+                len(planned) * self._spec.file_bytes(),
+                f"{len(planned)} videos or segments",
+                "Set train.tempme_stop.cache: none to decode them in each epoch, or make "
+                "frame_draws smaller.",
+            )
         folder = self._folder if self._to_disk else None
         bad: dict[str, str] = {}
 
@@ -217,78 +201,13 @@ class _Opening:
             checked.keys |= todo[path].keys() - failed.keys()
 
         try:
-            self._side_by_side("decode videos", sorted(todo), work)
+            self._together.run("decode videos", sorted(todo), work)
         finally:
             if not self._to_disk:
                 checked.save()
         return bad
 
-    def _is_known(self, key: str, checked: "_Checked") -> bool:
+    def _is_known(self, key: str, checked: KnownKeys) -> bool:
         if self._to_disk:
             return is_whole(frame_path(self._folder, key), self._spec)
         return key in checked.keys
-
-    def _refuse_full_disk(self, files: int, videos: int) -> None:
-        needed, free = files * self._spec.file_bytes(), shutil.disk_usage(self._folder).free
-        _LOG.info("frames of %d videos: %s in %s", videos, _size(needed), self._folder)
-        if needed + _SPARE > free:
-            raise ConfigError(
-                f"The frames of {files} videos or segments take {_size(needed)}; {self._folder} "
-                f"has {_size(free)} left.",
-                hint="Set train.tempme_stop.cache: none to decode them in each epoch, or make "
-                "frame_draws smaller.",
-            )
-
-    def _side_by_side(
-        self, title: str, paths: Sequence[Path], work: Callable[[Path], T]
-    ) -> dict[Path, T]:
-        pool = ThreadPoolExecutor(self._workers, "video")
-        try:
-            with self._progress.task(title, len(paths)) as advance:
-                running = {pool.submit(work, path): path for path in paths}
-                done = {}
-                for future in as_completed(running):
-                    done[running[future]] = future.result()
-                    advance(note=running[future].stem)
-                return done
-        finally:
-            # After an error or Ctrl-C only the videos that have begun are finished.
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Checked:
-    """Keys of what was decoded without being kept; a damaged file is started anew."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.keys = self._read()
-
-    def save(self) -> None:
-        """Write them; what another run has found meanwhile stays."""
-        write_json(self._path, sorted(self.keys | self._read()))
-
-    def _read(self) -> set[str]:
-        try:
-            return {str(key) for key in json.loads(self._path.read_text(encoding="utf-8"))}
-        except (OSError, ValueError, TypeError):
-            return set()
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for path in folder.glob(f"*/.*{TEMPORARY_SUFFIX}.npy"):
-        path.unlink(missing_ok=True)
-
-
-def _report(items: Sequence[VideoItem], failed: Mapping[int, str]) -> None:
-    if not failed:
-        return
-    reasons = list(dict.fromkeys(failed[row] for row in sorted(failed)))
-    more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
-    some = "; ".join(reasons[:_LISTED]) + more
-    if len(failed) == len(items):
-        raise DataError(f"None of {len(items)} videos or segments can be read: {some}")
-    _LOG.warning("%d of %d videos are left out: %s", len(failed), len(items), some)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

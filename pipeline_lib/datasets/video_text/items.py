@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.video.sampling import Segment
 
 
@@ -31,23 +32,6 @@ class VideoItem:
     def segment(self) -> Segment:
         """What is sampled of the file; messages call it by the id."""
         return Segment(self.start_s, self.end_s, self.at_most_s, self.id)
-
-
-@dataclass(frozen=True)
-class MissingVideo:
-    """A video of the lists that cannot be used.
-
-    Attributes:
-        id: As of :class:`VideoItem`.
-        path: The file, or what was looked for where there is none.
-        reason: For people, in one line.
-        line: Of the list that names it; ``None`` where the list has no lines.
-    """
-
-    id: str
-    path: str
-    reason: str
-    line: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ Three tables, named ``.csv`` but separated by tabs and without header: clip, fou
 A clip with several rows has several captions.
 """
 
+from pipeline_lib.datasets.video_lists.text_files import read_tsv
 from pipeline_lib.datasets.video_text.caption_texts import plain_texts
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import read_tsv
 from pipeline_lib.paths import nfc
 
 _COLUMNS = 6

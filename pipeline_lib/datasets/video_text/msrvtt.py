@@ -8,9 +8,9 @@ with the one caption of each that is searched for. There is no validation list.
 from collections import defaultdict
 from pathlib import Path
 
+from pipeline_lib.datasets.video_lists.text_files import first_lines, read_csv
 from pipeline_lib.datasets.video_text.caption_texts import plain_texts, read_sentences
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import first_lines, read_csv
 from pipeline_lib.errors import ConfigError, did_you_mean
 from pipeline_lib.paths import nfc
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_lib.datasets.question_fields import shown
+from pipeline_lib.datasets.video_lists.text_files import read_ids
 from pipeline_lib.datasets.video_text.caption_texts import plain_texts
 from pipeline_lib.datasets.video_text.safe_pickle import as_text, read_plain_pickle
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import read_ids
 from pipeline_lib.errors import DataError
 from pipeline_lib.paths import nfc
 

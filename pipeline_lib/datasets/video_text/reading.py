@@ -8,10 +8,11 @@ import numpy as np
 
 from pipeline_lib.config import VideoTextConfig
 from pipeline_lib.datasets.layout import SPLITS
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
+from pipeline_lib.datasets.video_lists.video_names import VideoNames
 from pipeline_lib.datasets.video_text import VIDEO_TEXT
-from pipeline_lib.datasets.video_text.items import MissingVideo, VideoItem, VideoText
+from pipeline_lib.datasets.video_text.items import VideoItem, VideoText
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.video_names import VideoNames
 from pipeline_lib.errors import ConfigError, DataError, did_you_mean
 from pipeline_lib.runtime.seeding import numpy_stream
 

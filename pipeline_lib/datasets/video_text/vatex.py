@@ -8,11 +8,11 @@ the test.
 from pathlib import Path
 
 from pipeline_lib.datasets.question_fields import shown
+from pipeline_lib.datasets.video_lists.faults import Fault, refuse_faults
+from pipeline_lib.datasets.video_lists.text_files import read_ids
 from pipeline_lib.datasets.video_text.caption_texts import plain_texts, texts_fault
-from pipeline_lib.datasets.video_text.faults import Fault, refuse_faults
 from pipeline_lib.datasets.video_text.json_files import json_members
 from pipeline_lib.datasets.video_text.source import Listed, Source
-from pipeline_lib.datasets.video_text.text_files import read_ids
 from pipeline_lib.paths import nfc
 
 _HINT = "It holds {video id: [caption, …]}."

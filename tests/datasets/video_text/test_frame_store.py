@@ -168,10 +168,10 @@ def test_whether_a_segment_can_be_read_does_not_depend_on_others(items, tmp_path
 def test_the_disk_is_not_filled(items, tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     usage = shutil.disk_usage(tmp_path)._replace(free=(256 << 20) + 1000)
-    monkeypatch.setattr(frame_store.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ConfigError, match=r"5 videos or segments take 0\.1 MB.*\n.*cache: none"):
         opened(items, tmp_path)
-    assert f"frames of 3 videos: 0.1 MB in {tmp_path}" in caplog.text
+    assert f"frames of 5 videos or segments: 0.1 MB in {tmp_path}" in caplog.text
     assert content(tmp_path) == {}
     opened(items, tmp_path, "none")
 

@@ -1,4 +1,4 @@
-"""Lists and tables of video ids: one a line, comma-separated, tab-separated."""
+"""Lists and tables of video ids: one a line, or separated by commas, tabs or anything else."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipeline_lib.datasets.video_text.faults import Fault, refuse_faults
+from pipeline_lib.datasets.video_lists.faults import Fault, refuse_faults
 from pipeline_lib.errors import DataError
 from pipeline_lib.paths import nfc
 
@@ -28,6 +28,28 @@ def read_ids(path: Path) -> dict[str, int]:
         DataError: The file cannot be read or is not UTF-8.
     """
     return first_lines(path, ((nfc(text.strip()), line) for line, text in _lines(path)))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """A list with one name a line, whose place counts.
+
+    Raises:
+        DataError: The file cannot be read or is empty, or a line is blank or there twice.
+    """
+    lines = [nfc(text.strip()) for _, text in _lines(path)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise DataError(f"{path}: no names.")
+    first: dict[str, int] = {}
+    faults = []
+    for line, name in enumerate(lines, 1):
+        if not name:
+            faults.append(Fault(line, "blank"))
+        elif first.setdefault(name, line) != line:
+            faults.append(Fault(line, f"{name!r} stands on line {first[name]} already"))
+    refuse_faults(path, faults)
+    return tuple(lines)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
@@ -79,6 +101,27 @@ def read_tsv(path: Path, width: int) -> list[tuple[int, tuple[str, ...]]]:
         elif text.strip():
             faults.append(Fault(line, f"{len(cells)} cells between tabs instead of {width}"))
     refuse_faults(path, faults)
+    return rows
+
+
+def read_rows(path: Path, separator: str) -> list[tuple[int, tuple[str, ...]]]:
+    """A table without header, of rows of any width.
+
+    Args:
+        path: UTF-8, with or without byte order mark; blank lines are left out.
+        separator: One character; where it is a blank, several count as one. Cells that hold it
+            are quoted.
+
+    Returns:
+        First line and cells of each row, without blanks around them.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    rows = []
+    for line, cells in _records(io.StringIO(_text(path), newline=""), separator):
+        stripped = (cell.strip() for cell in cells)
+        rows.append((line, tuple(cell for cell in stripped if cell or separator != " ")))
     return rows
 
 

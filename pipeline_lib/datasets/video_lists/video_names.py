@@ -30,14 +30,22 @@ class VideoNames:
         self._by_path = files_below(root, VIDEO_SUFFIXES)
         self._by_name: defaultdict[str, list[str]] = defaultdict(list)
         self._by_bare: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_bare_path: defaultdict[str, list[str]] = defaultdict(list)
         for relative in sorted(self._by_path):
             name = PurePosixPath(relative).name
             self._by_name[name].append(relative)
             self._by_bare[_bare(name)].append(relative)
+            self._by_bare_path[_bare(relative)].append(relative)
 
     def at(self, relative: str) -> Path | str:
         """The file with a path below the folder, or in words why there is none."""
         return self._one([nfc(relative)] if nfc(relative) in self._by_path else [])
+
+    def at_with_any_suffix(self, relative: str) -> Path | str:
+        """As :meth:`at`, but lists may leave out the suffix of a video, or give another one."""
+        name = nfc(PurePosixPath(relative).as_posix())
+        written = [name] if name in self._by_path else self._by_bare_path.get(_bare(name), [])
+        return self._one(written)
 
     def named(self, *names: str) -> Path | str:
         """The file that a list calls by one of ``names``, or in words why there is none.

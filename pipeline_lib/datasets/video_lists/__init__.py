@@ -1,0 +1,1 @@
+"""What data sets that list video files have in common, whatever they say of them."""
