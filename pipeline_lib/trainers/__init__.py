@@ -30,5 +30,7 @@ TRAINERS: Registry[Trainer] = Registry(
         "coop": "pipeline_lib.trainers.coop.training:train",
         "pos_neg": "pipeline_lib.trainers.pos_neg.training:train",
         "tempme_stop": "pipeline_lib.trainers.tempme_stop.training:train",
+        "videomamba": "pipeline_lib.trainers.videomamba.training:train",
+        "videomamba_pretrain": "pipeline_lib.trainers.videomamba_pretrain.training:train",
     },
 )

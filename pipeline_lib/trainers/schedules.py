@@ -25,9 +25,9 @@ def warmup_cosine(
 
 
 def linear_cosine(
-    step: int, *, lr: float, steps: int, warmup_steps: int, warmup_lr: float
+    step: int, *, lr: float, steps: int, warmup_steps: int, warmup_lr: float, min_lr: float = 0.0
 ) -> float:
-    """A linear rise through the warm-up, then a cosine that reaches 0 where training ends.
+    """A linear rise through the warm-up, then a cosine that reaches its end where training ends.
 
     Args:
         step: From 0, over all epochs.
@@ -35,10 +35,12 @@ def linear_cosine(
         steps: Planned number of steps.
         warmup_steps: May be 0, and may be ``steps`` or more: then the rate only rises.
         warmup_lr: Rate of the first step.
+        min_lr: Where the cosine ends.
     """
     if step < warmup_steps:
         return warmup_lr + (lr - warmup_lr) * step / warmup_steps
-    return 0.5 * lr * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))
+    angle = math.pi * (step - warmup_steps) / (steps - warmup_steps)
+    return min_lr + 0.5 * (lr - min_lr) * (1 + math.cos(angle))
 
 
 def warmed_cosine(step: int, *, lr: float, steps: int, warmup_ratio: float) -> float:

@@ -27,6 +27,8 @@ class Updates:
         group: The processes.
         clip_grad_norm: Longest gradient; ``None`` leaves it as it is.
         fp16: Whether the forward pass is in fp16, whose small gradients need scaling.
+        betas: AdamW's, by default those of a fine-tuning of few steps.
+        epsilon: AdamW's.
 
     Attributes:
         optimizer: Whose groups have the rate of the next step.
@@ -40,10 +42,12 @@ class Updates:
         *,
         clip_grad_norm: float | None,
         fp16: bool = False,
+        betas: tuple[float, float] = _BETAS,
+        epsilon: float = _EPSILON,
     ) -> None:
         self._parameters, self._group = list(parameters), group
         self._longest = clip_grad_norm or math.inf
-        self.optimizer = torch.optim.AdamW(groups, betas=_BETAS, eps=_EPSILON, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=epsilon, fused=True)
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=fp16)
 
     def start(self) -> None:

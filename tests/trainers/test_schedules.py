@@ -67,3 +67,14 @@ def test_a_share_of_the_steps_warms_up_and_no_step_is_wasted(ratio):
     assert made[:warmup] == pytest.approx([0.1 * (i + 1) / (warmup + 1) for i in range(warmup)])
     assert all(0 < lr <= 0.1 for lr in made)
     assert made[warmup : warmup + 1] in ([], [0.1])
+
+
+def test_a_cosine_may_end_above_zero():
+    made = [
+        linear_cosine(step, lr=0.1, steps=8, warmup_steps=4, warmup_lr=0.02, min_lr=0.02)
+        for step in range(9)
+    ]
+    # The same curve, of 0.08 above 0.02 instead of 0.1 above nothing.
+    assert made[4:] == pytest.approx(
+        [0.1, 0.02 + 0.8 * 0.08535534, 0.06, 0.02 + 0.8 * 0.01464466, 0.02]
+    )

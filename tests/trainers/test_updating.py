@@ -38,3 +38,12 @@ def test_the_gradient_goes_through_the_leaves_into_the_networks_behind_them():
     loss = scale * (leaves[0] * leaves[1]).sum()
     backward_shared(loss, leaves, [own, constant], ALONE)
     assert (float(weight.grad), float(scale.grad)) == (6.0, 9.0)
+
+
+def test_moments_and_epsilon_are_those_that_are_asked_for():
+    def options(**changes):
+        return updates(torch.nn.Parameter(torch.ones(1)), **changes).optimizer.param_groups[0]
+
+    assert (options()["betas"], options()["eps"]) == ((0.9, 0.98), 1e-6)
+    other = options(betas=(0.9, 0.999), epsilon=1e-8)
+    assert (other["betas"], other["eps"]) == ((0.9, 0.999), 1e-8)

@@ -1,21 +1,16 @@
 """What a finished training of a retrieval model leaves behind."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
-from pipeline_lib.datasets.video_text.items import MissingVideo
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
 from pipeline_lib.storage.tables import write_csv
+from pipeline_lib.trainers.left_out import FAILURES, failure_table
 from pipeline_lib.trainers.tempme_stop.phases import Finished
 from pipeline_lib.trainers.tempme_stop.splits import Splits
-
-FAILURES = "failures.csv"
 
 
 def publish(
@@ -46,10 +41,3 @@ def publish(
         write_json(made / "config.json", {**facts, **told})
         if splits.missing:
             write_csv(made / FAILURES, failure_table(splits.missing))
-
-
-def failure_table(missing: Sequence[tuple[str, MissingVideo]]) -> pd.DataFrame:
-    """Videos that were left out: split, id, path, reason, and line of the list, if it has lines."""
-    columns = ["split", *(field.name for field in fields(MissingVideo))]
-    rows = [{"split": split, **vars(video)} for split, video in missing]
-    return pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.config import TempMeStopConfig
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.datasets.video_text.frame_store import FrameStore, open_frames
-from pipeline_lib.datasets.video_text.items import MissingVideo, VideoText
+from pipeline_lib.datasets.video_text.items import VideoText
 from pipeline_lib.datasets.video_text.reading import NoVideosError, read_video_text
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.runtime.progress import SILENT, Progress

@@ -11,15 +11,16 @@ from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.loading import clip_section
 from pipeline_lib.backbones.retrieval_model import RetrievalModel, load_retrieval_model
 from pipeline_lib.config import ClipConfig, ExtractConfig, Params, TempMeStopConfig, as_dict
-from pipeline_lib.errors import BatchError, ConfigError
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.runtime.device import choose_precision, precision_name, set_threads
 from pipeline_lib.runtime.distributed import ALONE, Group, joined
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
+from pipeline_lib.trainers.left_out import FAILURES, raise_left_out
 from pipeline_lib.trainers.repeating import repeatable
 from pipeline_lib.trainers.tempme_stop.parts import Adapters
 from pipeline_lib.trainers.tempme_stop.phases import Finished, Training, whole_history
-from pipeline_lib.trainers.tempme_stop.publishing import FAILURES, publish
+from pipeline_lib.trainers.tempme_stop.publishing import publish
 from pipeline_lib.trainers.tempme_stop.splits import Splits, open_splits
 
 logger = logging.getLogger(__name__)
@@ -67,15 +68,9 @@ class Trained:
         Raises:
             BatchError: ``dataset.on_missing`` is ``stop``, and there are some.
         """
-        missing = self.splits.missing
-        if missing and config.dataset.on_missing == "stop":
-            split, video = missing[0]
-            raise BatchError(
-                f"{len(missing)} of {self.splits.listed} videos could not be used, first: "
-                f"{video.id} ({split}): {video.reason}",
-                hint=f"All are listed in {out / FAILURES}; the model is trained on the others. "
-                "Correct them, or set train.tempme_stop.dataset.on_missing: list.",
-            )
+        if config.dataset.on_missing == "stop":
+            splits = self.splits
+            raise_left_out(splits.missing, splits.listed, out, "train.tempme_stop")
 
 
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:

@@ -1,0 +1,1 @@
+"""Classes or values of videos: fine-tuning of a VideoMamba."""
