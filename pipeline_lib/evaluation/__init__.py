@@ -90,5 +90,6 @@ EVALUATORS: Registry[Evaluator] = Registry(
         "coop": "pipeline_lib.evaluation.coop.evaluate:evaluate_coop",
         "pos_neg": "pipeline_lib.evaluation.pos_neg.evaluate:evaluate_pos_neg",
         "tempme_stop": "pipeline_lib.evaluation.tempme_stop.evaluate:evaluate_tempme_stop",
+        "videomamba": "pipeline_lib.evaluation.videomamba.evaluate:evaluate_videomamba",
     },
 )

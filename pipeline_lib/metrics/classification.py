@@ -42,6 +42,18 @@ def accuracy(predictions: Predictions) -> float | None:
     return float(accuracy_score(predictions.labels, predictions.predicted))
 
 
+def top_k_accuracy(predictions: Predictions, k: int) -> float | None:
+    """Share of samples whose true class is among the ``k`` of the largest probabilities.
+
+    Of equal probabilities the first class counts as the larger one, as where one is predicted.
+    ``None`` also where there are no more than ``k`` classes, so that every answer would be right.
+    """
+    if not predictions.present or len(predictions.class_names) <= k:
+        return None
+    ranked = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :k]
+    return float((ranked == predictions.labels[:, None]).any(axis=1).mean())
+
+
 @_once
 def recall(predictions: Predictions) -> ByClass:
     """Recall of each class: the share of its samples that were recognised."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.metrics import METRICS, measure
-from pipeline_lib.metrics.classification import confusion
+from pipeline_lib.metrics.classification import confusion, top_k_accuracy
 from pipeline_lib.metrics.predictions import Predictions, softmax
 
 NAMES = ("fall", "fire", "normal")
@@ -110,3 +110,13 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         Predictions(np.array([0]), np.array([0, 1]), np.zeros((1, 3)), NAMES)
     with pytest.raises(ValueError, match="labels holds an index outside"):
         Predictions(np.array([3]), np.array([0]), np.zeros((1, 3)), NAMES)
+
+
+def test_top_k_counts_the_first_of_equals() -> None:
+    names = ("a", "b", "c", "d")
+    shares = np.array([[0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4]])
+    found = Predictions(np.array([1, 1, 0]), np.array([0, 0, 3]), shares, names)
+    assert top_k_accuracy(found, 1) == 0.0
+    assert top_k_accuracy(found, 2) == pytest.approx(2 / 3)
+    assert top_k_accuracy(found, 4) is None
+    assert top_k_accuracy(predictions([], []), 1) is None

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline_lib.backbones.retrieval_embedding import embed_texts
 from pipeline_lib.config import EvaluateTempMeStopConfig, Params
 from pipeline_lib.datasets.layout import SPLITS
-from pipeline_lib.datasets.video_text.items import MissingVideo
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.datasets.video_text.reading import NoVideosError, read_video_text
 from pipeline_lib.errors import BatchError, ConfigError, DataError, did_you_mean
 from pipeline_lib.evaluation import Outputs, Request
@@ -26,7 +26,7 @@ from pipeline_lib.metrics.retrieval import caption_key
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.trainers.tempme_stop.publishing import FAILURES
+from pipeline_lib.trainers.left_out import FAILURES
 from pipeline_lib.trainers.tempme_stop.splits import CaptionedFrames, open_split
 
 MODELS = Path("data") / "models" / "tempme_stop"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_lib.datasets.video_text.items import MissingVideo
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.evaluation.tempme_stop.scores import TRAINED, ZERO_SHOT
 from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit
 from pipeline_lib.storage.atomic import replacing
 from pipeline_lib.storage.tables import write_csv, write_parquet
-from pipeline_lib.trainers.tempme_stop.publishing import FAILURES, failure_table
+from pipeline_lib.trainers.left_out import FAILURES, failure_table
 
 _TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
 _TEXTS = pa.schema(

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.retrieval_model import load_retrieval_model
 from pipeline_lib.config import TempMeStopModelConfig
-from pipeline_lib.datasets.video_text.items import MissingVideo, VideoItem, VideoText
+from pipeline_lib.datasets.video_lists.missing import MissingVideo
+from pipeline_lib.datasets.video_text.items import VideoItem, VideoText
 from pipeline_lib.evaluation.tempme_stop.scores import TRAINED, UNTRAINED, ZERO_SHOT, SplitScores
 from tests.support.retrieval_models import Shape, opened, write_clip
 from tests.support.video_files import constant_rate

@@ -1,0 +1,1 @@
+"""Evaluation of videos with a class or a value each."""
