@@ -107,7 +107,10 @@ def _line(tree: Any, loc: tuple[int | str, ...]) -> str:
     line = None
     for part in loc:
         position = getattr(tree, "lc", None)
-        if position is None or not (part in tree if isinstance(tree, Mapping) else True):
+        # A list that is too short is told by the place that it lacks.
+        if position is None or part not in (
+            tree if isinstance(tree, Mapping) else range(len(tree))
+        ):
             break
         known = position.data.get(part) if position.data else None
         line = known[0] + 1 if known else line

@@ -14,7 +14,7 @@ app = new_app()
 
 @app.command()
 def evaluate(
-    name: str = typer.Argument(help="The trained model: coop, pos_neg or tempme_stop."),
+    name: str = typer.Argument(help="The trained model: coop, pos_neg, tempme_stop or videomamba."),
     params: Path = PARAMS,
     checkpoint: Path | None = typer.Option(None, help="File or folder, instead of the pipeline's."),
     windows: Path | None = typer.Option(None, help="Of coop: packed windows of your own."),

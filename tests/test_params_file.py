@@ -50,6 +50,7 @@ def test_yes_and_on_are_words_not_booleans(tmp_path):
         ("train", "precision: fp61", "should be 'auto', 'fp32' or 'bf16'", "mean 'fp32'"),
         ("train", "seeds: []", r"train\.seeds = \[\]: should have at least 1 item\.", None),
         ("train", "seeds: 3", r"train\.seeds = 3: should be a list such as \[1, 2\]\.", None),
+        ("train", "videomamba: {betas: [0.9]}", r"videomamba\.betas\.1 is required", None),
         ("train", "class_names: [a]", r'= \["a"\]: should be pairs of key: value', None),
         ("extract", "clip_len_s: .inf", "finite", None),
         ("demo_data", "videos_per_class: {trian: 3}", "not a parameter", "'train'"),

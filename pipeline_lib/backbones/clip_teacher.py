@@ -11,7 +11,7 @@ from pipeline_lib.backbones.base import Placement, WeightsSource
 from pipeline_lib.backbones.open_clip_weights import LoadedClip, load_open_clip
 from pipeline_lib.backbones.transformers_clip import is_transformers_clip, load_transformers_clip
 from pipeline_lib.config import ClipConfig
-from pipeline_lib.networks.clip_layers import ClipLayers, last_layers
+from pipeline_lib.networks.clip_layers import ClipLayers, Looked, last_layers
 from pipeline_lib.networks.clip_shape import ClipShape, clip_shape, clip_tensors
 from pipeline_lib.networks.videomamba_shape import VideoMambaShape
 from pipeline_lib.runtime.device import autocast, choose_precision, precision_name
@@ -38,12 +38,13 @@ class ClipTeacher:
     """The image tower of a CLIP, looking at all patches of a clip's frames.
 
     Of the frames that one patch of the student covers, it sees the middle one (of an even number,
-    the first of the second half).
+    the first of the second half). Where several of its patches lie in one of the student's, that
+    one's token is the mean of theirs, and its attention their sum.
 
     Attributes:
         source: Where its weights came from.
         dim: D, of a token.
-        size: Side of a frame that it sees: the student's patches along a side times its own patch.
+        size: Side of a frame that it sees, in pixels.
         device: Where it runs.
         precision: Of its products.
     """
@@ -54,13 +55,15 @@ class ClipTeacher:
         source: WeightsSource,
         shape: ClipShape,
         tubelet: int,
+        patches: int,
         placement: Placement,
     ) -> None:
         self.source, self.dim, self.size = source, shape.embed_dim, network.size
+        self._patch = shape.patch_size
         self.device = placement.device
         self._dtype = choose_precision(placement.precision, placement.device)
         self.precision = precision_name(self._dtype)
-        self._tubelet, self._batch = tubelet, placement.batch_size
+        self._tubelet, self._patches, self._batch = tubelet, patches, placement.batch_size
         self._network = network.eval().requires_grad_(False).to(self.device)
 
     def targets(self, clip: Tensor) -> Targets:
@@ -73,12 +76,22 @@ class ClipTeacher:
         seen = clip[:, :, self._tubelet // 2 :: self._tubelet].transpose(1, 2)
         frames = self._scaled(seen.flatten(0, 1).to(self.device))
         with torch.no_grad(), autocast(self.device, self._dtype):
-            looks = [self._network(part) for part in frames.split(self._batch)]
+            looks = [self._pooled(self._network(part)) for part in frames.split(self._batch)]
         tokens = torch.cat([look.tokens for look in looks], dim=1).float()
         tokens = tokens.unflatten(1, seen.shape[:2])
         first, patches = tokens[..., :1, :].mean(dim=2), tokens[..., 1:, :].flatten(2, 3)
         joined = F.normalize(torch.cat([first, patches], dim=2), dim=-1)
         return Targets(joined, torch.cat([look.attention for look in looks]).float())
+
+    def _pooled(self, look: Looked) -> Looked:
+        """On the student's patches."""
+        if self._patches == 1:
+            return look
+        grid, n = self.size // self._patch, self._patches
+        blocks = (grid // n, n, grid // n, n)
+        tokens = look.tokens[..., 1:, :].unflatten(-2, blocks).mean(dim=(-4, -2)).flatten(-3, -2)
+        attention = look.attention.unflatten(-1, blocks).sum(dim=(-3, -1)).flatten(-2)
+        return Looked(torch.cat([look.tokens[..., :1, :], tokens], dim=-2), attention)
 
     def _scaled(self, frames: Tensor) -> Tensor:
         if frames.shape[-1] == self.size:
@@ -93,6 +106,7 @@ def load_teacher(
     shape: VideoMambaShape,
     aligned_layers: int,
     layer_interval: int,
+    patches: int = 1,
 ) -> ClipTeacher:
     """Load the CLIP that ``section`` names as the teacher of a student.
 
@@ -103,6 +117,7 @@ def load_teacher(
             positions are stretched, and it is said.
         aligned_layers: K, blocks that are compared.
         layer_interval: Blocks from one of them to the next.
+        patches: Of the teacher along a side of one of the student's.
 
     Raises:
         ConfigError: The CLIP does not exist, is no plain ViT, or has too few blocks.
@@ -111,14 +126,15 @@ def load_teacher(
     loaded = _load(section)
     clip = clip_shape(loaded.model, _PARAMETER)
     layers = last_layers(clip.vision_layers, aligned_layers, layer_interval, "the teacher")
-    network = ClipLayers(clip, shape.grid, layers)
+    grid = shape.grid * patches
+    network = ClipLayers(clip, grid, layers)
     network.load(clip_tensors(loaded.model))
-    if shape.grid != clip.grid:
+    if grid != clip.grid:
         logger.info(
-            "the teacher's %d x %d positions are stretched to %d x %d patches of the student",
-            clip.grid, clip.grid, shape.grid, shape.grid,
+            "the teacher's %d x %d positions are stretched to %d x %d patches",
+            clip.grid, clip.grid, grid, grid,
         )  # fmt: skip
-    return ClipTeacher(network, loaded.source, clip, shape.tubelet, placement)
+    return ClipTeacher(network, loaded.source, clip, shape.tubelet, patches, placement)
 
 
 def _load(section: ClipConfig) -> LoadedClip:

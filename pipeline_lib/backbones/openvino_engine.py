@@ -4,7 +4,10 @@ An optional engine for CPUs: its matrix products are faster than torch's where t
 not use the chip fully. The network, its weights and its preprocessing stay the same.
 """
 
+import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -70,7 +73,8 @@ class OpenVinoBackbone(Backbone):
         clip = (backbone.frames_per_sample,) if backbone.frames_per_sample > 1 else ()
         example = torch.zeros(backbone.batch_size, 3, *clip, side, side)
         try:
-            converted = openvino.convert_model(_Module(backbone), example_input=example)
+            with _same_logging():
+                converted = openvino.convert_model(_Module(backbone), example_input=example)
             return openvino.Core().compile_model(
                 converted,
                 "CPU",
@@ -86,6 +90,18 @@ class OpenVinoBackbone(Backbone):
                 f"OpenVINO cannot run {backbone.identity['network']}: {str(error)[:200]}",
                 hint="Use extract.engine: torch.",
             ) from error
+
+
+@contextmanager
+def _same_logging() -> Iterator[None]:
+    """A conversion that fails leaves the root logger at ERROR: no warning would be seen again."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 class _Module(torch.nn.Module):

@@ -78,4 +78,4 @@ def _build(config: VideoMambaBackboneConfig, scan: str) -> VideoMamba:
         frames=config.frames or _DEFAULTS.frames,
         image_size=config.image_size or _DEFAULTS.image_size,
     )
-    return VideoMamba(resolve_shape(model), 1, scan=scan)
+    return VideoMamba(resolve_shape(model, "extract.videomamba"), 1, scan=scan)

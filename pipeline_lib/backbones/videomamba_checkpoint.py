@@ -115,6 +115,9 @@ def read_videomamba(path: str | Path) -> VideoMambaCheckpoint:
     with torch.serialization.safe_globals([argparse.Namespace]):
         found = read_tensors(path)
     tensors = {_published_name(name): tensor for name, tensor in found.items()}
+    if _tensor(tensors, PATCHES, path).ndim == 4:
+        # Of pictures: the axis of frames first makes them patches of clips of one frame.
+        tensors[PATCHES] = tensors[PATCHES].unsqueeze(2)
     shape, kind = _shape(tensors, path), _kind(tensors)
     if facts:
         _require_same(facts, shape, path)
@@ -128,6 +131,7 @@ def read_videomamba(path: str | Path) -> VideoMambaCheckpoint:
         facts=facts,
     )
     _require_whole(checkpoint)
+    _require_finite(checkpoint)
     return checkpoint
 
 
@@ -166,7 +170,7 @@ def start_from(
         WeightsError: The checkpoint is of another size, or a tensor has another shape.
     """
     own = network.state_dict()
-    _require_size(network.shape, checkpoint)
+    require_size(network.shape, checkpoint)
     given = interpolate_positions(checkpoint.tensors, network.shape)
     notes = _notes(checkpoint.shape, network.shape)
     if checkpoint.kind == "image" and network.shape.tubelet > 1:
@@ -202,14 +206,13 @@ def _tensor(tensors: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
 
 
 def _shape(tensors: Mapping[str, Tensor], path: Path) -> VideoMambaShape:
-    """The sizes that tensors tell; patches of pictures get their axis of frames first."""
+    """The sizes that tensors tell."""
     patches = _tensor(tensors, PATCHES, path)
-    if patches.ndim not in (4, 5):
+    if patches.ndim != 5:
         raise WeightsError(f"{path}: {PATCHES} of shape {list(patches.shape)} cuts no patches.")
-    tubelet = patches.shape[2] if patches.ndim == 5 else 1
+    tubelet, patch = patches.shape[2], patches.shape[-1]
     temporal = tensors.get(TEMPORAL)
     layers = (re.match(r"layers\.(\d+)\.", name) for name in tensors)
-    patch = patches.shape[-1]
     return VideoMambaShape(
         embed_dim=_tensor(tensors, _CLASS_TOKEN, path).shape[-1],
         depth=1 + max((int(match[1]) for match in layers if match), default=-1),
@@ -242,9 +245,16 @@ def _require_whole(checkpoint: VideoMambaCheckpoint) -> None:
             for name, value in tensors.items()
             if name != _PRETRAIN_NORM and not name.startswith(_DECODER)
         }
-    if tensors[PATCHES].ndim == 4:
-        tensors[PATCHES] = tensors[PATCHES][:, :, None]
     require_fit(own, tensors, checkpoint.path)
+
+
+def _require_finite(checkpoint: VideoMambaCheckpoint) -> None:
+    for name, tensor in checkpoint.tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(
+                f"{checkpoint.path}: {name} holds NaN or infinity.",
+                hint="The training that wrote it diverged, or the file is damaged.",
+            )
 
 
 def _folder_facts(folder: Path) -> dict[str, Any]:
@@ -268,7 +278,12 @@ def _require_same(facts: Mapping[str, Any], shape: VideoMambaShape, path: Path) 
         )
 
 
-def _require_size(shape: VideoMambaShape, checkpoint: VideoMambaCheckpoint) -> None:
+def require_size(shape: VideoMambaShape, checkpoint: VideoMambaCheckpoint) -> None:
+    """Refuse a checkpoint that no network of ``shape`` can start from.
+
+    Raises:
+        WeightsError: Width, depth, patches or tubelets differ.
+    """
     # Pictures' patches are inflated to any tubelet.
     sizes = _SIZES[:-1] if checkpoint.kind == "image" else _SIZES
     found = {name: getattr(checkpoint.shape, name) for name in sizes}

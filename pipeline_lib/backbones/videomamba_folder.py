@@ -87,7 +87,7 @@ class LoadedVideoMamba:
 
 def preprocessing(image_size: int) -> Preprocess:
     """How a network for frames of ``image_size`` pixels wants them."""
-    resize = Resize(image_size, "shortest", "bicubic", crop=image_size)
+    resize = Resize(image_size, "shortest", "bilinear", crop=image_size)
     return Preprocess(resize, IMAGENET_MEAN, IMAGENET_STD)
 
 
@@ -134,7 +134,6 @@ def open_videomamba(
     path: str | Path,
     placement: Placement,
     *,
-    scan: str = "auto",
     frames: int | None = None,
     image_size: int | None = None,
 ) -> LoadedVideoMamba:
@@ -143,7 +142,6 @@ def open_videomamba(
     Args:
         path: Of a published checkpoint, or of a model folder.
         placement: Where and how it runs; its batch size is not used.
-        scan: What runs the recurrence, as ``runtime.scan`` names it.
         frames: Of a clip, where they are to be others than those of the checkpoint: positions
             are interpolated.
         image_size: Side of a frame, likewise.
@@ -153,7 +151,7 @@ def open_videomamba(
         WeightsError: Missing, unreadable, or without a classifier.
     """
     checkpoint = read_videomamba(path)
-    network = network_of(checkpoint, scan=scan, frames=frames, image_size=image_size)
+    network = network_of(checkpoint, scan=placement.scan, frames=frames, image_size=image_size)
     return LoadedVideoMamba(
         network=network.eval().requires_grad_(False).to(placement.device),
         shape=network.shape,

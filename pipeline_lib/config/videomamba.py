@@ -35,6 +35,8 @@ class VideoMambaModelConfig:
         image_size: Side of a frame in pixels.
         init: Random weights as published (``reference``), where no token sees further than some
             fifty others at first, or with Mamba's own steps of 0.001 to 0.1 (``mamba-dt``).
+        position_std: Deviation of random positions in space and time; null is as published, 0.02
+            in space and 0 in time. A small network finds motion sooner where it is larger.
     """
 
     size: VideoMambaSize = "tiny"
@@ -45,6 +47,7 @@ class VideoMambaModelConfig:
     frames: Count = 8
     image_size: Count = 224
     init: Literal["mamba-dt", "reference"] = "mamba-dt"
+    position_std: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -100,6 +103,9 @@ class VideoMambaPretrainConfig:
 
     Attributes:
         teacher: The section of ``extract`` with the CLIP, a ViT.
+        teacher_patches: Patches of the teacher along a side of one of the student's; their tokens
+            are averaged. 1 lets it see the student's own grid, as published; 2 suits a teacher
+            whose patches are half as large in frames of the same size.
         mask: How hidden patches are drawn.
         mask_ratio: Share of the patches of a frame that are hidden.
         aligned_layers: Layers of the student that are compared with layers of the teacher, counted
@@ -123,6 +129,7 @@ class VideoMambaPretrainConfig:
     """
 
     teacher: str = "clip"
+    teacher_patches: Count = 1
     mask: Literal["attention", "tube", "random", "tube_row", "random_row"] = "attention"
     mask_ratio: Fraction = 0.8
     aligned_layers: Count = 1

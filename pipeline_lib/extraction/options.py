@@ -13,18 +13,21 @@ from pipeline_lib.config import (
     MobileClipConfig,
     Params,
     SlowFastConfig,
+    VideoMambaBackboneConfig,
 )
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.extraction.shards import Shard, choose_shard
 from pipeline_lib.params_file import override
 
-# What a folder is extracted with where no params.yaml says otherwise: the published weights.
+# What a folder is extracted with where no params.yaml says otherwise: the published weights,
+# or those that the pipeline trains itself.
 _PUBLISHED_CLIP = ClipConfig(model="ViT-B-32-quickgelu", weights="openai")
 _PUBLISHED = {
     "clip": _PUBLISHED_CLIP,
     "mobileclip": MobileClipConfig(),
     "slowfast": SlowFastConfig(),
     "dinov2": DinoV2Config(),
+    "videomamba": VideoMambaBackboneConfig(),
 }
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:", "transformers:")
 

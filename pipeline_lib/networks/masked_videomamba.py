@@ -54,6 +54,7 @@ class MaskedVideoMamba(VideoMambaTrunk):
             code, where neither the last block nor, for K = 1, the norm learns anything.
         drop_path: Chance that a sample skips the last block; it grows with depth.
         init: ``reference`` or ``mamba-dt``, see :func:`videomamba_init.initialise`.
+        position_std: Likewise.
         scan: What runs the recurrence, as ``runtime.scan`` names it.
 
     Raises:
@@ -70,6 +71,7 @@ class MaskedVideoMamba(VideoMambaTrunk):
         alignment: str = "correct",
         drop_path: float = 0.0,
         init: str = "mamba-dt",
+        position_std: float | None = None,
         scan: str = "auto",
     ) -> None:
         super().__init__(shape, drop_path=drop_path, scan=scan)
@@ -83,7 +85,7 @@ class MaskedVideoMamba(VideoMambaTrunk):
         self.register_buffer(
             "clip_pos_embed", sine_table(shape.tokens, shape.embed_dim), persistent=False
         )
-        initialise(self, init)
+        initialise(self, init, position_std)
         if self._as_published:
             self._rest()
 

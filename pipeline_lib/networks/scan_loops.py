@@ -7,6 +7,7 @@ exactly the processor it runs on, and nothing is left on disk.
 
 import ctypes
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -110,13 +111,16 @@ def _steps(states: int) -> int:
 @cache
 def _library(states: int, dtype: torch.dtype) -> ctypes.CDLL:
     """The loops, built for so many states and this type."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or "clang"
+    # CC may hold more than a program, such as "ccache gcc".
+    compiler = shlex.split(os.environ.get("CC", "")) or [
+        shutil.which("cc") or shutil.which("gcc") or "clang"
+    ]
     real = ["-DREAL=float", "-DSINGLE"] if dtype == torch.float32 else ["-DREAL=double"]
     threads = ["-fopenmp"] if sys.platform == "linux" else []
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "scan_loops.so"
         subprocess.run(
-            [compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", *threads,
+            [*compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", *threads,
              *real, f"-DN={states}", f"-DSTEPS={_steps(states)}", str(_SOURCE), "-o", str(built),
              "-lm"],
             check=True, capture_output=True, text=True, timeout=_TIMEOUT_S,

@@ -117,6 +117,7 @@ class VideoMamba(VideoMambaTrunk):
         drop_path: Chance that a sample skips the last block; it grows with depth.
         head_dropout: Before the last layer.
         init: ``reference`` or ``mamba-dt``, see :func:`videomamba_init.initialise`.
+        position_std: Likewise.
         scan: What runs the recurrence, as ``runtime.scan`` names it.
     """
 
@@ -128,17 +129,21 @@ class VideoMamba(VideoMambaTrunk):
         drop_path: float = 0.0,
         head_dropout: float = 0.0,
         init: str = "mamba-dt",
+        position_std: float | None = None,
         scan: str = "auto",
     ) -> None:
         super().__init__(shape, drop_path=drop_path, scan=scan)
         self.norm_f = RMSNorm(shape.embed_dim)
         self.head_drop = nn.Dropout(head_dropout)
         self.head = nn.Linear(shape.embed_dim, classes)
-        initialise(self, init)
+        initialise(self, init, position_std)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Outputs [B, classes] of normalised clips [B, 3, T, H, W]."""
-        out: Tensor = self.head(self.head_drop(self.features(clip)))
+        features = self.head_drop(self.features(clip))
+        # In half precision outputs would tie, and values be coarse.
+        with torch.autocast(clip.device.type, enabled=False):
+            out: Tensor = self.head(features)
         return out
 
     def features(self, clip: Tensor) -> Tensor:

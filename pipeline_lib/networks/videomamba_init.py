@@ -14,7 +14,7 @@ _STD = 0.02
 _SHORTEST, _LONGEST = 1e-3, 1e-1
 
 
-def initialise(network: nn.Module, init: str) -> None:
+def initialise(network: nn.Module, init: str, position_std: float | None = None) -> None:
     """Draw all weights of a network with VideoMamba's blocks from torch's global stream.
 
     ``reference`` is what the published code does: its pass over all linear layers also clears the
@@ -25,6 +25,8 @@ def initialise(network: nn.Module, init: str) -> None:
     Args:
         network: A trunk, with whatever else it has.
         init: ``mamba-dt`` or ``reference``.
+        position_std: Deviation of positions in space and time; ``None`` is as published, 0.02 in
+            space and 0 in time.
 
     Raises:
         ConfigError: There is no such initialisation.
@@ -36,14 +38,20 @@ def initialise(network: nn.Module, init: str) -> None:
             nn.init.trunc_normal_(module.weight, std=_STD)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    positions = network.get_parameter("pos_embed")
-    nn.init.trunc_normal_(positions, std=_STD)
+    _draw_positions(network, position_std)
     mixers = [module for module in network.modules() if isinstance(module, Mixer)]
     for mixer in mixers:
         _initialise_mixer(mixer, len(mixers))
         if init == "mamba-dt":
             _draw_steps(mixer.dt_proj)
             _draw_steps(mixer.dt_proj_b)
+
+
+def _draw_positions(network: nn.Module, std: float | None) -> None:
+    for name, usual in (("pos_embed", _STD), ("temporal_pos_embedding", 0.0)):
+        positions = dict(network.named_parameters()).get(name)
+        if positions is not None and (chosen := usual if std is None else std):
+            nn.init.trunc_normal_(positions, std=chosen)
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from pipeline_lib.errors import ConfigError
 SIZES = MappingProxyType(
     {"tiny": (192, 24), "small": (384, 24), "middle": (576, 32), "base": (768, 24)}
 )
-_SECTION = "train.videomamba.model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +55,21 @@ class VideoMambaShape:
         return 1 + self.steps * self.patches
 
 
-def resolve_shape(config: VideoMambaModelConfig) -> VideoMambaShape:
-    """The shape that ``train.videomamba.model`` asks for.
+def resolve_shape(
+    config: VideoMambaModelConfig, section: str = "train.videomamba.model"
+) -> VideoMambaShape:
+    """The shape that parameters ask for.
+
+    Args:
+        config: The sizes.
+        section: Where they stand, for messages.
 
     Raises:
         ConfigError: Frames or pixels cannot be cut into patches.
     """
     embed_dim, depth = SIZES[config.size]
-    _require_multiple("frames", config.frames, "tubelet", config.tubelet)
-    _require_multiple("image_size", config.image_size, "patch_size", config.patch_size)
+    _require_multiple(f"{section}.frames", config.frames, "tubelet", config.tubelet)
+    _require_multiple(f"{section}.image_size", config.image_size, "patch_size", config.patch_size)
     return VideoMambaShape(
         embed_dim=config.embed_dim or embed_dim,
         depth=config.depth or depth,
@@ -79,6 +84,6 @@ def _require_multiple(name: str, value: int, of: str, unit: int) -> None:
     if value % unit:
         below, above = value // unit * unit, (value // unit + 1) * unit
         raise ConfigError(
-            f"{_SECTION}.{name} = {value} is no multiple of {_SECTION}.{of} = {unit}.",
-            hint=f"Set {_SECTION}.{name} to {f'{below} or ' if below else ''}{above}.",
+            f"{name} = {value} is no multiple of {of} = {unit}.",
+            hint=f"Set {name} to {f'{below} or ' if below else ''}{above}.",
         )

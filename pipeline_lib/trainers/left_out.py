@@ -1,4 +1,4 @@
-"""Videos that a training had to do without."""
+"""Videos that a training or an evaluation had to do without."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.errors import BatchError
+from pipeline_lib.storage.tables import write_csv
 
 FAILURES = "failures.csv"
 
@@ -17,6 +18,19 @@ def failure_table(missing: Sequence[tuple[str, MissingVideo]]) -> pd.DataFrame:
     columns = ["split", *(field.name for field in fields(MissingVideo))]
     rows = [{"split": split, **vars(video)} for split, video in missing]
     return pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})
+
+
+def write_failures(folder: Path, failures: Sequence[tuple[str, MissingVideo]]) -> None:
+    """Write ``failures.csv``, or take away an older one where nothing failed.
+
+    Args:
+        folder: Where to.
+        failures: Split and video of each that is missing or broken.
+    """
+    if failures:
+        write_csv(folder / FAILURES, failure_table(failures))
+    else:
+        (folder / FAILURES).unlink(missing_ok=True)
 
 
 def raise_left_out(

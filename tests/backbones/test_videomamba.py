@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -149,6 +150,13 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
     assert not (tmp_path / "best").exists()
 
 
+def test_a_checkpoint_of_a_diverged_training_is_refused(tmp_path):
+    tensors = network().state_dict() | {"head.bias": torch.full((3,), float("nan"))}
+    torch.save(tensors, tmp_path / "diverged.pth")
+    with pytest.raises(WeightsError, match=r"head\.bias holds NaN or infinity"):
+        read_videomamba(tmp_path / "diverged.pth")
+
+
 def test_a_folder_of_folders_names_them(tmp_path):
     save_videomamba(tmp_path / "videomamba" / "best", network(), {})
     with pytest.raises(WeightsError, match="not a model folder") as caught:
@@ -260,13 +268,22 @@ def test_untrained_features_depend_on_the_seed():
     assert not loaded(0).trained
 
 
-def test_openvino_says_that_it_cannot():
+def test_sizes_of_untrained_weights_are_those_of_their_section():
+    config = VideoMambaBackboneConfig(weights="untrained", image_size=36)
+    with pytest.raises(ConfigError, match=r"extract\.videomamba\.image_size = 36 is no multiple"):
+        load_videomamba(config, Placement())
+
+
+def test_openvino_says_that_it_cannot_and_leaves_logging_alone():
     pytest.importorskip("openvino")
+    root = logging.getLogger()
+    before = (root.level, root.filters[:], root.handlers[:])
     section = VideoMambaBackboneConfig(weights="untrained", frames=2, image_size=32)
     config = ExtractConfig(videomamba=section, engine="openvino")
     with pytest.raises(ConfigError, match="OpenVINO cannot run VideoMamba") as caught:
         load_backbone("videomamba", config, RuntimeConfig(device="cpu"))
     assert "recurrence cannot be converted" in caught.value.message
+    assert (root.level, root.filters, root.handlers) == before
 
 
 def test_the_scan_of_the_parameters_reaches_the_network():

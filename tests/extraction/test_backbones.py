@@ -84,3 +84,9 @@ def test_the_files_are_as_documented(extracted, name):
             row_spacing(manifest)
     else:
         assert np.load(folder / "a.npy", mmap_mode="r").shape == (3, dim)
+
+
+def test_a_folder_is_extracted_without_a_section_too():
+    params = Params(data=DataConfig(root="unused"))
+    chosen = ExtractOptions("videomamba", weights="own/best").for_folder(params)
+    assert chosen.extract.videomamba == VideoMambaBackboneConfig(weights="own/best")

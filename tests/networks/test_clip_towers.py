@@ -96,8 +96,9 @@ def test_a_block_is_the_same_with_and_without_a_gradient(quick):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradients_of_a_product_are_those_of_torchs(bias):
-    x, layer = torch.randn(2, 3, 8), nn.Linear(8, 5, bias=bias)
+@pytest.mark.parametrize("width", [(8, 5), (64, 33)], ids=["narrow", "wide"])
+def test_gradients_of_a_product_are_those_of_torchs(width, bias):
+    x, layer = torch.randn(2, 3, width[0]), nn.Linear(*width, bias=bias)
     inputs = [x.requires_grad_(), *layer.parameters()]
     made = onednn_linear.linear(x, layer.weight, layer.bias).square().sum()
     wanted = F.linear(x, layer.weight, layer.bias).square().sum()

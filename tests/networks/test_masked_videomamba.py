@@ -105,6 +105,34 @@ def test_aligned_layers_are_the_outputs_of_their_blocks():
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_dropped_sample_is_compared_without_what_the_last_block_adds():
+    network, (clip, mask, _) = student(drop_path=0.5, aligned_layers=2).train(), given()
+    drops = [layer.drop_path for layer in network.layers]
+    for drop in drops:
+        drop.kept = torch.ones(B, dtype=torch.bool)
+    # Into the last block, and behind it.
+    drops[-1].kept, network.drop_path.kept = torch.tensor([[True, False], [False, True]])
+    with torch.no_grad():
+        made = network(clip, mask)
+        states = network.run(visible_tokens(network.embed(clip), mask), {2, 3})
+        places = visible_tokens(sine_table(65, 24).expand(B, -1, -1), mask)
+        rates = (drops[-1].rate, network.drop_path.rate)
+        for k, (state, rate, kept) in enumerate(zip(states, rates, (0, 1), strict=True)):
+            share = torch.zeros(B, 1, 1)
+            share[kept] = 1 / (1 - rate)
+            decoder = network.clip_decoder[k]
+            output = network.norm(state.residual + share * state.hidden) + places
+            wanted = F.normalize(decoder.norm(decoder.head(output)), dim=-1)
+            torch.testing.assert_close(made[k], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_number_of_parameters():
+    sizes = {"embed_dim": 576, "depth": 32, "patch_size": 16, "tubelet": 1}
+    with torch.device("meta"):
+        made = MaskedVideoMamba(VideoMambaShape(**sizes, frames=8, image_size=224), 512)
+    assert sum(parameter.numel() for parameter in made.parameters()) == 73_941_504
+
+
 @pytest.mark.parametrize(("layers", "interval"), [(1, 1), (3, 1), (2, 3)])
 def test_every_block_learns(layers, interval):
     network = student(aligned_layers=layers, layer_interval=interval)

@@ -1,4 +1,5 @@
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -164,6 +165,12 @@ def test_without_a_compiler_there_are_no_loops(compiler: str, monkeypatch: pytes
     with pytest.raises(ConfigError, match="no C compiler builds the loops"):
         choose_scan("compiled", CPU)
     assert choose_scan("auto", CPU).name == "torch"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_compiler_may_have_options(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CC", "cc -Wall")
+    assert loops_fault() is None
 
 
 def test_the_package_is_not_imported_before_it_is_asked_for(package: Path):

@@ -1,5 +1,7 @@
 """VideoMamba computes what its definition says, under the published names."""
 
+import time
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,9 @@ def nano(seed=0, **options):
     return VideoMamba(NANO, 6, **options)
 
 
-def filled(shape=NANO, classes=6):
+def filled(shape=NANO, classes=6, **options):
     """In fp64, with values that reach over many tokens."""
-    network = VideoMamba(shape, classes)
+    network = VideoMamba(shape, classes, **options)
     tensors = {
         name: torch.from_numpy(fill.weight(name, tensor.shape))
         for name, tensor in network.state_dict().items()
@@ -110,6 +112,13 @@ def test_published_numbers_of_parameters(size, frames, classes, temporal, parame
         network = VideoMamba(shape, classes)
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert len(network.state_dict()) == {24: 416, 32: 552}[depth] - (not temporal)
+
+
+def test_step_sizes_are_made_from_a_sixteenth_of_the_width_rounded_up():
+    for width, rank in ((16, 1), (40, 3), (48, 3)):
+        mixer = Mixer(width)
+        assert mixer.dt_proj_b.weight.shape == (2 * width, rank)
+        assert mixer.x_proj.weight.shape == (rank + 32, 2 * width)
 
 
 def test_tokens_run_frame_by_frame_and_row_by_row():
@@ -204,6 +213,9 @@ def test_mambas_steps_lie_between_a_thousandth_and_a_tenth():
         assert steps.max().item() <= 0.1001
         # Log-uniform: as many below a hundredth as above.
         assert (steps < 1e-2).float().mean().item() == pytest.approx(0.5, abs=0.2)
+    # Of so many draws some come near the end.
+    biases = [layer.mixer.dt_proj.bias for layer in nano().layers]
+    assert F.softplus(torch.cat(biases)).max().item() > 0.096
 
 
 def test_unknown_initialisation():
@@ -245,6 +257,23 @@ def test_paths_are_dropped_as_published():
     assert torch.equal(drop.eval()(x), x)
 
 
+def test_a_dropped_sample_loses_what_the_block_before_added():
+    network, clip = filled(drop_path=0.3).train(), clip_of(NANO)
+    # Of two samples: into the four blocks, and into the last norm.
+    kept = torch.tensor([[1, 1], [1, 1], [0, 1], [1, 0], [0, 1]])
+    shares = kept / (1 - torch.tensor([0, 0, 0.1, 0.2, 0.3], dtype=torch.float64))[:, None]
+    for drop, samples in zip(
+        [*(layer.drop_path for layer in network.layers), network.drop_path], kept, strict=True
+    ):
+        drop.kept = samples.bool()
+    tensors = network.state_dict()
+    with torch.no_grad():
+        hidden, residual = plain.states(tensors, plain.embed(tensors, clip), shares)[-1]
+        last = plain.rms_norm(residual + shares[4][:, None, None] * hidden, network.norm_f.weight)
+        assert relative(network.features(clip), last[:, 0]) < 1e-7
+        assert relative(network.eval().features(clip), plain.features(tensors, clip)) < 1e-9
+
+
 def test_half_precision_stays_near_and_its_residual_wide():
     network, clip = nano().eval(), clip_of(NANO).float()
     seen = []
@@ -283,8 +312,8 @@ def test_shapes_come_from_sizes_and_from_what_replaces_them():
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"frames": 9, "tubelet": 2}, r"model\.frames = 9 .* model\.tubelet = 2", "8 or 10"),
-        ({"image_size": 100}, r"model\.image_size = 100 .* model\.patch_size = 16", "96 or 112"),
+        ({"frames": 9, "tubelet": 2}, r"model\.frames = 9 .* tubelet = 2", "8 or 10"),
+        ({"image_size": 100}, r"model\.image_size = 100 .* patch_size = 16", "96 or 112"),
         ({"image_size": 8}, r"model\.image_size = 8 ", "to 16"),
     ],
 )
@@ -298,3 +327,21 @@ def test_what_cannot_be_cut_into_patches_is_refused(options, message, hint):
 def test_the_same_seed_draws_the_same_network():
     one, two = nano(3).state_dict(), nano(3).state_dict()
     assert all(map(torch.equal, one.values(), two.values()))
+
+
+@pytest.mark.slow
+def test_time_grows_with_the_frames_and_not_with_their_square():
+    def seconds(frames):
+        shape = VideoMambaShape(
+            embed_dim=48, depth=2, patch_size=8, tubelet=1, frames=frames, image_size=64
+        )
+        network, clip, times = VideoMamba(shape, 4).eval(), torch.zeros(1, 3, frames, 64, 64), []
+        with torch.no_grad():
+            for _ in range(6):
+                start = time.process_time()
+                network(clip)
+                times.append(time.process_time() - start)
+        return min(times)
+
+    seconds(8)
+    assert seconds(32) / seconds(8) < 5

@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from pipeline_lib.networks.masked_videomamba import MaskedVideoMamba
+from pipeline_lib.networks.masked_videomamba import MaskedVideoMamba, Projection
+from pipeline_lib.networks.videomamba_block import wide
+from pipeline_lib.networks.videomamba_positions import interpolate_positions
 from pipeline_lib.networks.videomamba_shape import VideoMambaShape
 from pipeline_lib.trainers.videomamba_pretrain.losses import alignment_loss
 from tests.parity.golden import fill
@@ -15,11 +19,11 @@ def student(case: dict) -> dict[str, np.ndarray]:
     """Tokens, loss and gradient of the published code's student, in which the last block rests."""
     config, given = case.get("config", {}), fill.inputs(case)
     tensors = {name: torch.from_numpy(np.asarray(a)) for name, a in fill.state_dict(case).items()}
-    network = published_student(tensors, config)
     clip, mask = torch.from_numpy(given["clip"]), torch.from_numpy(given["mask"]).bool()
-    made = network(clip, mask)
-    kind = config.get("clip_loss_type", "l2")
-    loss = alignment_loss(made, torch.from_numpy(given["target"]), kind).mean()
+    network = published_student(tensors, config, clip.shape[2], clip.shape[-1])
+    # The published loaders leave out the class token, and the program puts it in front.
+    made = network(clip, F.pad(mask, (network.shape.tokens - mask.shape[1], 0)))
+    loss = alignment_loss(made, torch.from_numpy(given["target"]), said(config, "l2", *LOSS)).mean()
     loss.backward()
     # Of what has a gradient at all: in the published code the last block has none.
     squares = [p.grad.double().square().sum() for p in network.parameters() if p.grad is not None]
@@ -30,26 +34,56 @@ def student(case: dict) -> dict[str, np.ndarray]:
     }
 
 
-def published_student(tensors: dict[str, torch.Tensor], config: dict) -> MaskedVideoMamba:
-    """A network of the sizes that a checkpoint's tensors have; ``config`` has the rest."""
+# What the published programs and networks call these options.
+LOSS = ("clip_loss_type", "loss_type", "loss")
+INTERVAL = ("clip_student_return_interval", "clip_return_interval")
+NORM = ("clip_norm_type",)
+
+
+def said(config: dict, otherwise, *names: str):
+    """The first of several names that ``config`` has."""
+    return next((config[name] for name in names if name in config), otherwise)
+
+
+class Unscaled(Projection):
+    """A projection whose results keep their length."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return wide(self.norm(self.head(x)))
+
+
+def published_student(
+    tensors: dict[str, Tensor], config: dict, frames: int, image_size: int
+) -> MaskedVideoMamba:
+    """A network of the sizes that a checkpoint's tensors have; ``config`` has the rest.
+
+    Args:
+        tensors: By their published names.
+        config: Of the published network.
+        frames: Of a clip; positions are interpolated to it.
+        image_size: Side of a frame, likewise.
+    """
     width, _, tubelet, patch, _ = tensors["patch_embed.proj.weight"].shape
-    grid = math.isqrt(tensors["pos_embed"].shape[1] - 1)
     shape = VideoMambaShape(
         embed_dim=width,
         depth=sum(name.endswith("mixer.in_proj.weight") for name in tensors),
         patch_size=patch,
         tubelet=tubelet,
-        frames=tensors["temporal_pos_embedding"].shape[1] * tubelet,
-        image_size=grid * patch,
+        frames=frames,
+        image_size=image_size,
     )
-    heads = sum(name.endswith("head.weight") for name in tensors)
+    heads = [t for name, t in tensors.items() if name.startswith("clip_decoder.") and
+             name.endswith(".head.weight")]  # fmt: skip
+    dim = heads[0].shape[0]
     network = MaskedVideoMamba(
         shape,
-        tensors["clip_decoder.0.head.weight"].shape[0],
-        aligned_layers=heads,
-        layer_interval=config.get("clip_student_return_interval", 1),
+        dim,
+        aligned_layers=len(heads),
+        layer_interval=math.floor(said(config, 1, *INTERVAL)),
         alignment="reference",
         scan="torch",
     )
-    network.load_state_dict(tensors, strict=True)
+    if said(config, "l2", *NORM) != "l2":
+        network.clip_decoder = nn.ModuleList(Unscaled(width, dim) for _ in heads)
+    network.load_state_dict(interpolate_positions(tensors, shape), strict=True)
     return network

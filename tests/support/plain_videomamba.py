@@ -1,5 +1,7 @@
 """VideoMamba's forward pass written out token by token, from its definition alone."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -57,12 +59,13 @@ def embed(p, clip):
     return torch.cat([frames[:, 0, :1], patches.flatten(1, 2)], 1)
 
 
-def states(p, tokens):
-    """(hidden, residual) behind every block."""
+def states(p, tokens, shares=None):
+    """(hidden, residual) behind every block, which takes shares [depth, B] of what comes in."""
     hidden, residual, kept = tokens, None, []
     depth = 1 + max(int(name.split(".")[1]) for name in p if name.startswith("layers."))
     for i in range(depth):
-        residual = hidden if residual is None else residual + hidden
+        share = 1 if shares is None else shares[i][:, None, None]
+        residual = hidden if residual is None else residual + share * hidden
         normed = rms_norm(residual, p[f"layers.{i}.norm.weight"])
         hidden = mixer(below(p, f"layers.{i}.mixer."), normed)
         kept.append((hidden, residual))
@@ -76,3 +79,32 @@ def features(p, clip):
 
 def logits(p, clip):
     return F.linear(features(p, clip), p["head.weight"], p["head.bias"])
+
+
+def student(p, clip, mask, interval=1, unit=True):
+    """The published code's student: [K, B, visible, D] of clips and masks [B, L]."""
+    batch = len(clip)
+    width, length = p["cls_token"].shape[-1], mask.shape[1]
+    tokens = embed(p, clip)[~mask].reshape(batch, -1, width)
+    table = torch.tensor(
+        [[_wave(at, column, width) for column in range(width)] for at in range(length)]
+    ).to(clip.dtype)
+    places = table.expand(batch, -1, -1)[~mask].reshape(batch, -1, width)
+    behind = states(p, tokens)
+    count = sum(name.startswith("clip_decoder.") and name.endswith(".head.weight") for name in p)
+    made = []
+    for k in range(count):
+        hidden, residual = behind[len(behind) - 1 - (count - 1 - k) * interval]
+        # Of the last block, what went into it, and that without a norm.
+        last = k == count - 1
+        seen = residual if last else rms_norm(residual + hidden, p["norm.weight"])
+        own = below(p, f"clip_decoder.{k}.")
+        out = F.linear(seen + places, own["head.weight"], own["head.bias"])
+        out = F.layer_norm(out, out.shape[-1:], own["norm.weight"], own["norm.bias"])
+        made.append(out / out.norm(dim=-1, keepdim=True) if unit else out)
+    return torch.stack(made)
+
+
+def _wave(position, column, width):
+    angle = position / 10000 ** (2 * (column // 2) / width)
+    return math.cos(angle) if column % 2 else math.sin(angle)

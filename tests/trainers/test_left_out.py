@@ -4,7 +4,7 @@ import pytest
 
 from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.errors import BatchError
-from pipeline_lib.trainers.left_out import failure_table, raise_left_out
+from pipeline_lib.trainers.left_out import failure_table, raise_left_out, write_failures
 
 MISSING = [
     ("train", MissingVideo("a", "/videos/a.mp4", "no such file", 3)),
@@ -19,6 +19,15 @@ def test_a_row_for_each_video():
     assert table["line"].isna().tolist() == [False, True]
     assert table["line"][0] == 3
     assert list(failure_table([]).columns) == list(table.columns)
+
+
+def test_an_older_table_goes_where_nothing_failed(tmp_path):
+    write_failures(tmp_path, MISSING)
+    assert (tmp_path / "failures.csv").read_text().splitlines()[1] == (
+        "train,a,/videos/a.mp4,no such file,3"
+    )
+    write_failures(tmp_path, [])
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_error_counts_them_and_names_the_first():

@@ -35,11 +35,13 @@ class Classes:
         names: By index.
         index: Of each class that a video may have, by what lists write.
         numbered: Lists write the index, and otherwise the name.
+        source: What they are taken from, for messages.
     """
 
     names: tuple[str, ...]
     index: Mapping[str, int]
     numbered: bool
+    source: str = "train"
 
     def of(self, entries: Entries) -> list[int]:
         """The class of each video.
@@ -57,7 +59,7 @@ class Classes:
         if self.numbered and not _NUMBER.fullmatch(cell):
             return f"class {cell!r} is not a number, and in train all are"
         near = "" if self.numbered else f" {did_you_mean(cell, self.index)}"
-        return f"class {cell!r} is not in train.{near}"
+        return f"class {cell!r} is not in {self.source}.{near}"
 
 
 def numbered_classes(deciding: list[Entries], class_names: str | None) -> Classes | None:
@@ -90,7 +92,7 @@ def numbered_classes(deciding: list[Entries], class_names: str | None) -> Classe
         more = f" and {len(unseen) - _LISTED} more" if len(unseen) > _LISTED else ""
         some = ", ".join(unseen[:_LISTED])
         _LOG.warning("%s: no video of class %s%s", deciding[0].source, some, more)
-    return Classes(names, index, numbered=True)
+    return Classes(names, index, numbered=True, source=class_names or "train")
 
 
 def named_classes(deciding: list[Entries]) -> Classes:

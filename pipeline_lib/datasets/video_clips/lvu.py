@@ -40,7 +40,7 @@ def read_lvu(config: VideoListConfig, folder: Path, split: str) -> Entries | Non
     durations = _durations(folder)
     entries, faults = [], []
     for line, cells in rows[1:]:
-        if len(cells) < len(header):
+        if len(cells) < len(header) or (len(cells) > len(header) and _NAME not in header):
             faults.append(Fault(line, f"{len(cells)} cells where the header has {len(header)}"))
             continue
         row = _by_column(header, cells)
@@ -59,12 +59,11 @@ def read_lvu(config: VideoListConfig, folder: Path, split: str) -> Entries | Non
 
 def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """Names of classes hold blanks that are not quoted; all other cells hold none."""
-    more = len(cells) - len(header)
-    if more and _NAME in header:
+    if more := len(cells) - len(header):
         place = header.index(_NAME)
         name = " ".join(cells[place : place + more + 1])
         cells = [*cells[:place], name, *cells[place + more + 1 :]]
-    return dict(zip(header, cells, strict=False))
+    return dict(zip(header, cells, strict=True))
 
 
 def _durations(folder: Path) -> dict[str, float]:

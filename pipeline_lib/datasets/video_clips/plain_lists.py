@@ -13,8 +13,11 @@ from pipeline_lib.errors import ConfigError
 _SEPARATORS = {",": "a comma", " ": "a space", "\t": "a tab", ";": "a semicolon", "|": "a bar"}
 # Up to ten million.
 _PICTURES = re.compile(r"0*[1-9]\d{0,6}", re.ASCII)
+_HEADER_PATHS = {"path", "video", "video_path", "file", "filename", "file_name", "name", "id"}
+_HEADER_LABELS = {"label", "class", "class_id", "class_name", "category", "target"}
 _VIDEOS = "path, label and, if known, seconds"
 _FRAMES = "path, number of pictures and label"
+_NO_HEADER = "Remove the line; in a list without a header it would be a video."
 
 
 def read_video_list(config: VideoListConfig, folder: Path, split: str) -> Entries | None:
@@ -40,7 +43,10 @@ def _read(config: VideoListConfig, folder: Path, split: str, columns: str) -> En
         raise ConfigError(f"dataset.separator = {config.separator!r} is not one character.")
     entry_of = _video_entry if columns == _VIDEOS else _frames_entry
     entries, faults, misread = [], [], False
-    for line, cells in read_rows(path, config.separator):
+    rows = read_rows(path, config.separator)
+    if rows and _is_header(rows[0][1]):
+        refuse_faults(path, [Fault(rows[0][0], f"{list(rows[0][1])} is a header")], _NO_HEADER)
+    for line, cells in rows:
         wide_enough = len(cells) in (2, 3) if columns == _VIDEOS else len(cells) >= 3
         found = entry_of(line, cells) if wide_enough else _width(cells, columns)
         if isinstance(found, Entry):
@@ -50,6 +56,11 @@ def _read(config: VideoListConfig, folder: Path, split: str, columns: str) -> En
             faults.append(Fault(line, found))
     refuse_faults(path, faults, _hint(config.separator, path, columns) if misread else None)
     return Entries(path, tuple(entries))
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    path, *others = (cell.lower() for cell in cells)
+    return path in _HEADER_PATHS and not _HEADER_LABELS.isdisjoint(others)
 
 
 def _video_entry(line: int, cells: Sequence[str]) -> Entry | str:
@@ -72,6 +83,8 @@ def _width(cells: Sequence[str], columns: str) -> str:
 
 
 def _hint(separator: str, path: Path, columns: str) -> str:
+    if columns == _FRAMES and {len(cells) for _, cells in read_rows(path, separator)} == {2}:
+        return "dataset.format is 'frames'; lists of path and label are of format 'videos'."
     said = f"dataset.separator is {_SEPARATORS.get(separator, repr(separator))}"
     for other, name in _SEPARATORS.items():
         rows = read_rows(path, other) if other != separator else []

@@ -27,6 +27,7 @@ _ALLOWED: dict[str, Callable[[float], bool]] = {
     "p": lambda value: value <= 1,
     "inc": lambda value: value == 1,
 }
+_FIELD = "train.videomamba.augment.rand_augment"
 _HINT = "An example is rand-m7-n4-mstd0.5-inc1; none leaves it out."
 
 
@@ -72,13 +73,13 @@ def parse_rand_augment(text: str) -> RandAugment | None:
     unknown = [part for part, match in matches.items() if match is None]
     if name != "rand" or unknown:
         wrong = unknown[0] if name == "rand" else name
-        raise ConfigError(f"augment.rand_augment = {text!r}: {wrong!r} is unknown.", hint=_HINT)
+        raise ConfigError(f"{_FIELD} = {text!r}: {wrong!r} is unknown.", hint=_HINT)
     given = {match[1]: float(match[2]) for match in matches.values() if match is not None}
     options = {"m": _MAX_LEVEL, "n": 2.0, "mstd": 0.0, "p": 0.5, "inc": 0.0} | given
     for option, allowed in _ALLOWED.items():
         if not allowed(options[option]):
             raise ConfigError(
-                f"augment.rand_augment = {text!r}: {option} = {options[option]:g} is not possible.",
+                f"{_FIELD} = {text!r}: {option} = {options[option]:g} is not possible.",
                 hint=_HINT,
             )
     # Threads must not be the first to import it.
@@ -145,7 +146,8 @@ def _posterize(frames: Tensor, level: float, sign: float) -> Tensor:
 def _solarize(frames: Tensor, level: float, sign: float) -> Tensor:
     del sign
     threshold = 256 - min(256, int(256 * level))
-    return frames.where(frames < threshold, ~frames)
+    # A byte cannot be compared with 256.
+    return frames.where(frames.short() < threshold, ~frames)
 
 
 def _solarize_add(frames: Tensor, level: float, sign: float) -> Tensor:

@@ -159,6 +159,8 @@ def _held_against_files(
     videos: dict[str, _Video] = {}
     missing, faults, repeated = [], [], []
     for entry, label in zip(entries.videos, labels, strict=True):
+        if nfc(entry.name) in exclude:
+            continue
         path = files.find(entry)
         if isinstance(path, str):
             missing.append(MissingVideo(nfc(entry.name), str(root / entry.name), path, entry.line))

@@ -162,7 +162,10 @@ def warn_of_failures(failed: Mapping[int, str], listed: int) -> None:
     more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
     some = "; ".join(reasons[:_LISTED]) + more
     if len(failed) == listed:
-        raise DataError(f"None of {listed} videos or segments can be read: {some}")
+        raise DataError(
+            f"None of {listed} videos or segments can be read: {some}",
+            hint="Correct the files, or set dataset.videos to the folder that they are in.",
+        )
     _LOG.warning("%d of %d videos are left out: %s", len(failed), listed, some)
 
 

@@ -21,12 +21,12 @@ from pipeline_lib.evaluation.tempme_stop.drawn import draw_plots
 from pipeline_lib.evaluation.tempme_stop.facts import cost, model_facts
 from pipeline_lib.evaluation.tempme_stop.models import Models, load_models, score_split
 from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit, measure_split, split_tree
-from pipeline_lib.evaluation.tempme_stop.written import write_failures, write_tables
+from pipeline_lib.evaluation.tempme_stop.written import write_tables
 from pipeline_lib.metrics.retrieval import caption_key
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.trainers.left_out import FAILURES
+from pipeline_lib.trainers.left_out import FAILURES, write_failures
 from pipeline_lib.trainers.tempme_stop.splits import CaptionedFrames, open_split
 
 MODELS = Path("data") / "models" / "tempme_stop"

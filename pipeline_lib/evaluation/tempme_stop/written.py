@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.evaluation.tempme_stop.scores import TRAINED, ZERO_SHOT
 from pipeline_lib.evaluation.tempme_stop.tree import MeasuredSplit
 from pipeline_lib.storage.atomic import replacing
-from pipeline_lib.storage.tables import write_csv, write_parquet
-from pipeline_lib.trainers.left_out import FAILURES, failure_table
+from pipeline_lib.storage.tables import write_parquet
 
 _TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
 _TEXTS = pa.schema(
@@ -65,19 +63,6 @@ def write_tables(folder: Path, measured: Sequence[MeasuredSplit]) -> None:
         table = np.ascontiguousarray(one.scores.similarity[TRAINED], dtype=np.float32)
         with replacing(folder / f"similarity_{one.scores.split}.npy") as temporary:
             np.save(temporary, table, allow_pickle=False)
-
-
-def write_failures(folder: Path, failures: Sequence[tuple[str, MissingVideo]]) -> None:
-    """Write ``failures.csv``, or take away an older one where nothing failed.
-
-    Args:
-        folder: Where to.
-        failures: Split and video of each that is missing or broken.
-    """
-    if failures:
-        write_csv(folder / FAILURES, failure_table(failures))
-    else:
-        (folder / FAILURES).unlink(missing_ok=True)
 
 
 def _text_rows(one: MeasuredSplit) -> Iterable[dict[str, Any]]:

@@ -35,11 +35,11 @@ from pipeline_lib.evaluation.videomamba.splits import (
 )
 from pipeline_lib.evaluation.videomamba.tree import split_tree
 from pipeline_lib.evaluation.videomamba.viewing import Contender, Views, answer
-from pipeline_lib.evaluation.videomamba.written import write_failures, write_tables
+from pipeline_lib.evaluation.videomamba.written import write_tables
 from pipeline_lib.runtime.lanes import Lanes
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.atomic import write_json
-from pipeline_lib.trainers.left_out import FAILURES
+from pipeline_lib.trainers.left_out import FAILURES, write_failures
 from pipeline_lib.trainers.videomamba.presets import resolve
 from pipeline_lib.trainers.videomamba.splits import Clips
 

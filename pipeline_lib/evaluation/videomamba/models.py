@@ -37,10 +37,12 @@ def load_contenders(folder: Path, params: Params) -> dict[str, Contender]:
     Raises:
         WeightsError: No model, or the one from scratch is of another network.
     """
-    set_threads(params.runtime.threads)
+    runtime = params.runtime
+    set_threads(runtime.threads)
     fix_product_order()
-    placement = Placement(choose_device(params.runtime.device), params.extract.precision)
-    trained = open_videomamba(folder, placement, scan=params.runtime.scan)
+    device = choose_device(runtime.device)
+    placement = Placement(device, params.extract.precision, scan=runtime.scan)
+    trained = open_videomamba(folder, placement)
     contenders = {
         TRAINED: Contender(trained),
         RANDOM_INIT: Contender(_untrained(trained, params)),
@@ -49,7 +51,7 @@ def load_contenders(folder: Path, params: Params) -> dict[str, Contender]:
     }
     beside = folder.parent / SCRATCH / folder.name
     if folder.is_dir() and beside.is_dir():
-        scratch = open_videomamba(beside, placement, scan=params.runtime.scan)
+        scratch = open_videomamba(beside, placement)
         _require_alike(beside, scratch, trained)
         contenders[SCRATCH] = Contender(scratch)
     return contenders

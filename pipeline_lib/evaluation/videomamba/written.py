@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline_lib.datasets.video_lists.missing import MissingVideo
 from pipeline_lib.evaluation.videomamba.answers import TRAINED, AnsweredSplit
 from pipeline_lib.evaluation.videomamba.tree import video_predictions
-from pipeline_lib.storage.tables import write_csv, write_parquet
-from pipeline_lib.trainers.left_out import FAILURES, failure_table
+from pipeline_lib.storage.tables import write_parquet
 
 
 def write_tables(folder: Path, answered: Sequence[AnsweredSplit]) -> None:
@@ -22,19 +20,6 @@ def write_tables(folder: Path, answered: Sequence[AnsweredSplit]) -> None:
     """
     tables = [_of_classes(one) if one.class_names else _of_values(one) for one in answered]
     write_parquet(folder / "predictions.parquet", pd.concat(tables, ignore_index=True))
-
-
-def write_failures(folder: Path, failures: Sequence[tuple[str, MissingVideo]]) -> None:
-    """Write ``failures.csv``, or take away an older one where nothing failed.
-
-    Args:
-        folder: Where to.
-        failures: Split and video of each that is missing or broken.
-    """
-    if failures:
-        write_csv(folder / FAILURES, failure_table(failures))
-    else:
-        (folder / FAILURES).unlink(missing_ok=True)
 
 
 def _of_classes(one: AnsweredSplit) -> pd.DataFrame:

@@ -7,8 +7,7 @@ from typing import Any
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
-from pipeline_lib.storage.tables import write_csv
-from pipeline_lib.trainers.left_out import FAILURES, failure_table
+from pipeline_lib.trainers.left_out import write_failures
 from pipeline_lib.trainers.tempme_stop.phases import Finished
 from pipeline_lib.trainers.tempme_stop.splits import Splits
 
@@ -39,5 +38,4 @@ def publish(
                 model.save(made / (prefix + name), {"training": described}, tensors)
         told = {"phases": [finished.facts for finished in phases], "checkpoints": checkpoints}
         write_json(made / "config.json", {**facts, **told})
-        if splits.missing:
-            write_csv(made / FAILURES, failure_table(splits.missing))
+        write_failures(made, splits.missing)

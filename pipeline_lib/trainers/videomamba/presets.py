@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pipeline_lib.config import AugmentConfig, VideoListConfig, VideoMambaConfig
 from pipeline_lib.datasets.video_clips.augment import ResolvedAugment
+from pipeline_lib.datasets.video_clips.rand_augment import parse_rand_augment
 from pipeline_lib.errors import ConfigError, did_you_mean
 from pipeline_lib.networks.videomamba import VideoMambaShape
 
@@ -192,7 +193,7 @@ def resolve(config: VideoMambaConfig, shape: VideoMambaShape) -> Settings:
         segments=preset.segments,
         crops=preset.crops,
     )
-    _check(config, settings)
+    _check(settings)
     return settings
 
 
@@ -228,7 +229,7 @@ def _refuse_mixing(augment: AugmentConfig) -> None:
             )
 
 
-def _check(config: VideoMambaConfig, settings: Settings) -> None:
+def _check(settings: Settings) -> None:
     for name in ("min_lr", "warmup_lr"):
         if getattr(settings, name) > settings.lr:
             told = getattr(settings, name) / settings.lr
@@ -243,6 +244,13 @@ def _check(config: VideoMambaConfig, settings: Settings) -> None:
                 f"train.videomamba.augment.{name} = [{low:g}, {high:g}] starts above its end.",
                 hint="Give the smaller number first.",
             )
+    if settings.augment.scale[1] > 1:
+        raise ConfigError(
+            f"train.videomamba.augment.scale ends at {settings.augment.scale[1]:g}: no crop is "
+            "larger than its frame.",
+            hint="Its numbers are shares of a frame's area, up to 1.",
+        )
+    parse_rand_augment(settings.augment.rand_augment)
 
 
 def _given(value: T | None, otherwise: T) -> T:

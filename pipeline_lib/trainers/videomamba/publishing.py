@@ -9,9 +9,8 @@ import pandas as pd
 from pipeline_lib.backbones.videomamba_folder import save_videomamba
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
-from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.checkpoints import read_checkpoint
-from pipeline_lib.trainers.left_out import FAILURES, failure_table
+from pipeline_lib.trainers.left_out import write_failures
 from pipeline_lib.trainers.loop import history_table, published_epochs
 from pipeline_lib.trainers.resume import Record
 from pipeline_lib.trainers.videomamba.measuring import COLUMNS
@@ -44,8 +43,7 @@ def publish(
         if control is not None:
             told[CONTROL] = _save_models(control, facts, made / CONTROL)
         write_json(made / "config.json", {**facts, **told})
-        if splits.missing:
-            write_csv(made / FAILURES, failure_table(splits.missing))
+        write_failures(made, splits.missing)
 
 
 def _save_models(finished: Finished, facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -80,7 +80,11 @@ class Training:
         Raises:
             ConfigError: No val clips choose the best epoch, or training diverged.
         """
-        started = {**start.facts, "tensors": tensor_digest(start.network)}
+        started = {
+            **start.facts,
+            "tensors": tensor_digest(start.network),
+            "layer_decay": self.settings.layer_decay,
+        }
         name = run_fingerprint({**self.facts, "start": started, "stop": epochs})
         folder = RunFolder(self.scratch / name)
         task = VideoMambaTask(

@@ -1,7 +1,7 @@
 """The splits of a data set of videos with a class or a value each, ready to be seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pipeline_lib.config import VideoListConfig
@@ -82,6 +82,7 @@ def open_splits(
     *,
     frames: int,
     folder: Path,
+    exclude: Sequence[str] = (),
     decoder: str = "pyav",
     tolerant: bool = False,
     progress: Progress = SILENT,
@@ -94,6 +95,7 @@ def open_splits(
         task: What labels are.
         frames: Frames of a clip.
         folder: Of frames that are kept on disk.
+        exclude: Paths below the videos that are left out.
         decoder: A name in :data:`~pipeline_lib.video.decoders.DECODERS`.
         tolerant: Take what a damaged video gives.
         progress: Told of each video.
@@ -101,46 +103,27 @@ def open_splits(
     Raises:
         DataError: Lists cannot be used, or no video of a split can be read.
     """
-    opened = partial(
-        _open,
-        dataset,
-        data_root,
-        task,
-        frames=frames,
-        folder=folder,
-        decoder=decoder,
-        tolerant=tolerant,
-        progress=progress,
-    )
-    train = opened("train", training=True)
+
+    def opened(name: str, listed: ClipList, *, training: bool) -> Clips:
+        store = open_clips(
+            listed,
+            dataset,
+            frames=frames,
+            training=training,
+            folder=folder,
+            decoder=decoder,
+            tolerant=tolerant,
+            progress=progress,
+        )
+        return Clips(name, listed.without(store.failures), store)
+
+    # Both lists first: what is wrong with one is told before hours of decoding.
+    train = read_clip_list(dataset, data_root, "train", task, exclude)
     try:
-        return Splits(train, opened("val", training=False))
+        val = read_clip_list(dataset, data_root, "val", task, exclude)
     except NoClipsError:
-        return Splits(train, None)
-
-
-def _open(
-    dataset: VideoListConfig,
-    data_root: Path,
-    task: Task,
-    name: str,
-    *,
-    frames: int,
-    training: bool,
-    folder: Path,
-    decoder: str,
-    tolerant: bool,
-    progress: Progress,
-) -> Clips:
-    listed = read_clip_list(dataset, data_root, name, task)
-    store = open_clips(
-        listed,
-        dataset,
-        frames=frames,
-        training=training,
-        folder=folder,
-        decoder=decoder,
-        tolerant=tolerant,
-        progress=progress,
+        val = None
+    return Splits(
+        opened("train", train, training=True),
+        None if val is None else opened("val", val, training=False),
     )
-    return Clips(name, listed.without(store.failures), store)

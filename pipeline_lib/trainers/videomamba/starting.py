@@ -8,9 +8,15 @@ from typing import Any
 
 import torch
 
-from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba, start_from
+from pipeline_lib.backbones.transformers_folder import SAFETENSORS
+from pipeline_lib.backbones.videomamba_checkpoint import (
+    VideoMambaCheckpoint,
+    read_videomamba,
+    require_size,
+    start_from,
+)
 from pipeline_lib.config import VideoMambaConfig
-from pipeline_lib.errors import ConfigError
+from pipeline_lib.errors import ConfigError, WeightsError, did_you_mean
 from pipeline_lib.networks.videomamba import VideoMamba, VideoMambaShape
 
 logger = logging.getLogger(__name__)
@@ -56,39 +62,69 @@ def scratch_start(
             drop_path=drop_path,
             head_dropout=config.head_dropout,
             init=config.model.init,
+            position_std=config.model.position_std,
             scan=scan,
         )
     network.set_grad_checkpointing(config.grad_checkpointing)
     return Start(network, {"start": SCRATCH, "init": config.model.init, "seed": config.seed})
 
 
+def read_start(
+    config: VideoMambaConfig, shape: VideoMambaShape, pretrained: Path
+) -> VideoMambaCheckpoint | None:
+    """The checkpoint that ``train.videomamba.start`` names; ``None`` for random weights.
+
+    Args:
+        config: The section ``train.videomamba``.
+        shape: Of the network that is to start from it.
+        pretrained: What the pipeline's masked pretraining wrote.
+
+    Raises:
+        WeightsError: The checkpoint is missing, unreadable, or of another network.
+    """
+    if config.start == SCRATCH:
+        return None
+    path = pretrained if config.start == PRETRAINED else Path(config.start)
+    if not path.exists():
+        raise WeightsError(
+            f"train.videomamba.start = {config.start!r}: there is no {path}.",
+            hint="Run the masked pretraining before: `python stages/train.py videomamba_pretrain`."
+            if config.start == PRETRAINED
+            else f"{did_you_mean(config.start, [SCRATCH, PRETRAINED])} Anything else is the path "
+            "of a published .pth file or a model folder.",
+        )
+    checkpoint = read_videomamba(path)
+    require_size(shape, checkpoint)
+    return checkpoint
+
+
 def start_of(
     config: VideoMambaConfig,
     shape: VideoMambaShape,
     classes: Sequence[str] | None,
-    pretrained: Path,
+    checkpoint: VideoMambaCheckpoint | None,
     *,
     drop_path: float,
     scan: str,
 ) -> Start:
-    """What ``train.videomamba.start`` names; arguments as of :func:`scratch_start`.
+    """The network that a training starts from.
 
     Args:
         config: The section ``train.videomamba``.
         shape: Of the network.
         classes: Of the videos; ``None`` makes one output, a value.
-        pretrained: What the pipeline's masked pretraining wrote.
+        checkpoint: Of :func:`read_start`.
         drop_path: Chance that a sample skips the last block.
         scan: As ``runtime.scan`` names it.
 
     Raises:
-        WeightsError: The checkpoint is missing, unreadable, or of another network.
+        WeightsError: A tensor of the checkpoint does not fit.
     """
     begun = scratch_start(config, shape, classes, drop_path=drop_path, scan=scan)
-    if config.start == SCRATCH:
+    if checkpoint is None:
         return begun
-    path = pretrained if config.start == PRETRAINED else Path(config.start)
-    checkpoint = read_videomamba(path)
+    # A model folder is called by its own name.
+    path = checkpoint.path if checkpoint.path.name != SAFETENSORS else checkpoint.path.parent
     result = start_from(begun.network, checkpoint, classes=classes)
     logger.info(
         "train.videomamba starts from %s: %d tensors taken over, %d adapted, %d left, fresh: %s",

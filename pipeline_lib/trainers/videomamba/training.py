@@ -1,12 +1,14 @@
 """Fine-tuning of a VideoMamba for classes or values of videos."""
 
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline_lib.backbones.videomamba_checkpoint import VideoMambaCheckpoint
 from pipeline_lib.config import ExtractConfig, Params, RuntimeConfig, VideoMambaConfig, as_dict
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.selective_scan import ScanChoice, choose_scan
@@ -22,12 +24,18 @@ from pipeline_lib.trainers.videomamba.presets import Settings, resolve
 from pipeline_lib.trainers.videomamba.publishing import publish, whole_history
 from pipeline_lib.trainers.videomamba.runs import Finished, Training
 from pipeline_lib.trainers.videomamba.splits import Splits, open_splits
-from pipeline_lib.trainers.videomamba.starting import check_control, scratch_start, start_of
+from pipeline_lib.trainers.videomamba.starting import (
+    check_control,
+    read_start,
+    scratch_start,
+    start_of,
+)
 
 logger = logging.getLogger(__name__)
 
 # Each holds clips in memory, and more of them than this do not keep a network busier.
 _READERS = 16
+_LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +90,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
             config,
             places,
             group,
+            exclude=params.data.exclude,
             reading=params.extract,
             runtime=params.runtime,
             progress=progress if group.is_main else SILENT,
@@ -101,6 +110,7 @@ def train_videomamba(
     places: Places,
     group: Group = ALONE,
     *,
+    exclude: Sequence[str] = (),
     reading: ExtractConfig | None = None,
     runtime: RuntimeConfig | None = None,
     progress: Progress = SILENT,
@@ -113,6 +123,7 @@ def train_videomamba(
         config: The section ``train.videomamba``.
         places: Inputs and outputs.
         group: The processes that train together, and their devices.
+        exclude: Paths below the videos that are left out.
         reading: Whose decoder and tolerance apply; ``None`` takes the defaults.
         runtime: Threads, reading threads and the recurrence's implementation; ``None`` takes the
             defaults.
@@ -131,12 +142,15 @@ def train_videomamba(
     check_control(config)
     shape = resolve_shape(config.model)
     settings = resolve(config, shape)
+    _warn_of_warm_up(settings)
+    checkpoint = read_start(config, shape, places.pretrained)
     splits = open_splits(
         settings.dataset,
         places.data_root,
         config.task,
         frames=shape.frames,
         folder=places.frames,
+        exclude=exclude,
         decoder=reading.decoder,
         tolerant=reading.tolerant,
         progress=progress,
@@ -154,20 +168,27 @@ def train_videomamba(
         workers=runtime.decode_workers or min(cores(), _READERS),
         progress=progress,
     )
-    trained = _train_both(training, shape, places.pretrained, runtime.scan)
+    trained = _train_both(training, shape, checkpoint, runtime.scan)
     if group.is_main:
         _publish(trained, training.facts, config, places)
     return trained
 
 
-def _train_both(training: Training, shape: VideoMambaShape, pretrained: Path, scan: str) -> Trained:
+def _train_both(
+    training: Training,
+    shape: VideoMambaShape,
+    checkpoint: VideoMambaCheckpoint | None,
+    scan: str,
+) -> Trained:
     config, classes = training.config, training.splits.classes
     options: dict[str, Any] = {"drop_path": training.settings.drop_path, "scan": scan}
-    run = training.run(start_of(config, shape, classes, pretrained, **options))
+    run = training.run(start_of(config, shape, classes, checkpoint, **options))
     control = None
     if config.compare_scratch:
+        # Nothing random is worth protecting: with the decay the control would be held back.
+        free = replace(training, settings=replace(training.settings, layer_decay=1.0))
         random = scratch_start(config, shape, classes, **options)
-        control = training.run(random, epochs=run.record.epoch)
+        control = free.run(random, epochs=run.record.epoch)
     return Trained(run, control, training.splits)
 
 
@@ -181,8 +202,21 @@ def _publish(trained: Trained, facts: Any, config: VideoMambaConfig, places: Pla
             finished.folder.discard()
 
 
+def _warn_of_warm_up(settings: Settings) -> None:
+    if settings.warmup_epochs >= settings.epochs:
+        logger.warning(
+            "train.videomamba.warmup_epochs = %d and epochs = %d: training ends before the rate "
+            "reaches train.videomamba.lr",
+            settings.warmup_epochs,
+            settings.epochs,
+        )
+
+
 def _check_data(config: VideoMambaConfig, splits: Splits) -> None:
-    """Refuse a training that could learn nothing, or whose best epoch nothing chooses."""
+    """Refuse a training that could learn nothing, or whose best epoch nothing chooses.
+
+    Classes that it cannot learn are told.
+    """
     if splits.val is None and config.select != "last":
         raise ConfigError(
             f"train.videomamba.select = {config.select!r}, but there are no val videos.",
@@ -193,6 +227,12 @@ def _check_data(config: VideoMambaConfig, splits: Splits) -> None:
             f"train.videomamba: all videos are of one class, {splits.classes[0]!r}.",
             hint="Add a second class, or set train.videomamba.task: regression for values.",
         )
+    trained = {item.label for item in splits.train.items}
+    empty = [name for n, name in enumerate(splits.classes or ()) if n not in trained]
+    if empty:
+        more = f" and {len(empty) - _LISTED} more" if len(empty) > _LISTED else ""
+        some = ", ".join(empty[:_LISTED])
+        logger.warning("train.videomamba: no training video is left of class %s%s", some, more)
 
 
 def _facts(

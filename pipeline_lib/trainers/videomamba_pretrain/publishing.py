@@ -7,9 +7,8 @@ from typing import Any
 from pipeline_lib.backbones.videomamba_folder import save_videomamba
 from pipeline_lib.storage.atomic import write_json
 from pipeline_lib.storage.directories import replacing_directory
-from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.checkpoints import read_checkpoint
-from pipeline_lib.trainers.left_out import FAILURES, failure_table
+from pipeline_lib.trainers.left_out import write_failures
 from pipeline_lib.trainers.loop import published_epochs
 from pipeline_lib.trainers.resume import Record, RunFolder
 from pipeline_lib.trainers.videomamba.splits import Splits
@@ -36,5 +35,4 @@ def publish(
             model = {"task": "pretraining", "dataset": facts["dataset"], "training": described}
             save_videomamba(made / name, tensors, model)
         write_json(made / "config.json", {**facts, "checkpoints": checkpoints})
-        if splits.missing:
-            write_csv(made / FAILURES, failure_table(splits.missing))
+        write_failures(made, splits.missing)

@@ -1,6 +1,7 @@
 """Masked pretraining of a VideoMamba, so that a fine-tuning of few videos starts from it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
             clip_section(config.pretrain.teacher, params.extract, f"{_SECTION}.teacher"),
             places,
             group,
+            exclude=params.data.exclude,
             reading=params.extract,
             runtime=params.runtime,
             progress=progress if group.is_main else SILENT,
@@ -114,6 +116,7 @@ def pretrain(
     places: Places,
     group: Group = ALONE,
     *,
+    exclude: Sequence[str] = (),
     reading: ExtractConfig | None = None,
     runtime: RuntimeConfig | None = None,
     progress: Progress = SILENT,
@@ -127,6 +130,7 @@ def pretrain(
         section: The CLIP that teaches.
         places: Inputs and outputs.
         group: The processes that train together, and their devices.
+        exclude: Paths below the videos that are left out.
         reading: Whose decoder and tolerance apply; ``None`` takes the defaults.
         runtime: Threads, reading threads and the recurrence's implementation; ``None`` takes the
             defaults.
@@ -150,6 +154,7 @@ def pretrain(
         config.task,
         frames=config.model.frames,
         folder=places.frames,
+        exclude=exclude,
         decoder=reading.decoder,
         tolerant=reading.tolerant,
         progress=progress,
@@ -195,7 +200,7 @@ def _run(
 
 def _dataset(config: VideoMambaConfig) -> VideoListConfig:
     """The data set with the sampling of the published pretraining where none is given."""
-    return replace(config.dataset, sampling=config.dataset.sampling or "sparse")
+    return replace(config.dataset, sampling=config.dataset.sampling or "segments")
 
 
 def _comparison(
@@ -207,8 +212,14 @@ def _comparison(
 ) -> Comparison:
     shape, pretraining = resolve_shape(config.model), config.pretrain
     placement = Placement(group.device, precision_name(dtype), _TEACHER_FRAMES)
-    layers = (pretraining.aligned_layers, pretraining.layer_interval)
-    teacher = load_teacher(section, placement, shape, *layers)
+    teacher = load_teacher(
+        section,
+        placement,
+        shape,
+        pretraining.aligned_layers,
+        pretraining.layer_interval,
+        pretraining.teacher_patches,
+    )
     if not teacher.source.trained:
         logger.warning(
             "%s learns from the untrained weights of %s: nothing that is worth fine-tuning",
@@ -233,6 +244,7 @@ def _student(
             alignment=pretraining.alignment,
             drop_path=pretraining.drop_path,
             init=config.model.init,
+            position_std=config.model.position_std,
             scan=scan,
         )
     if pretraining.grad_checkpointing:

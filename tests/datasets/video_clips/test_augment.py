@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from timm.data import auto_augment
 
-from pipeline_lib.datasets.video_clips import augment, rand_augment
+from pipeline_lib.datasets.video_clips import augment, mixing, rand_augment
 from pipeline_lib.datasets.video_clips.augment import PretrainView, ResolvedAugment, TrainView
 from pipeline_lib.datasets.video_clips.erasing import erase_box
 from pipeline_lib.datasets.video_clips.mixing import Mix, draw_mix, mix_batch, soft_targets
@@ -60,6 +62,12 @@ def test_without_draws_the_clip_stays():
     torch.testing.assert_close(mirrored, view.flip(3))
 
 
+def test_a_training_view_is_augmented():
+    clip = noise(2, 32, 32, 3)
+    view = TrainView(settings(rand_augment="rand-m7-n4-p1-inc1"), 32)(clip, rng())
+    assert not torch.equal(view, normalised(as_frames(clip)))
+
+
 def test_all_frames_get_the_same():
     view = TrainView(settings(rand_augment="rand-m7-n4-mstd0.5-inc1", scale=(0.08, 1.0)), 24)
     for seed in range(30):
@@ -111,6 +119,56 @@ def test_operations_on_known_pixels():
     assert row("TranslateX", 0.5) == [128, 10, 127, 128]
 
 
+# Where timm calls an operation by another name.
+OF_TIMM = {
+    "Posterize": "PosterizeIncreasing", "Solarize": "SolarizeIncreasing",
+    "Color": "ColorIncreasing", "Contrast": "ContrastIncreasing",
+    "Brightness": "BrightnessIncreasing", "Sharpness": "SharpnessIncreasing",
+    "TranslateX": "TranslateXRel", "TranslateY": "TranslateYRel",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(rand_augment._OPERATIONS))
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_operations_are_those_of_timm(name, sign, monkeypatch):
+    operations = [OF_TIMM.get(own, own) for own in rand_augment._OPERATIONS]
+    assert sorted(operations) == sorted(auto_augment._RAND_INCREASING_TRANSFORMS)
+    monkeypatch.setattr(auto_augment.random, "random", lambda: 0.25 - 0.5 * sign + 0.5)
+    image = Image.fromarray(noise(6, 8, 3)).resize((80, 60), Image.Resampling.BICUBIC)
+    frames, own = as_frames(np.array(image)[None]), OF_TIMM.get(name, name)
+    # PIL's offsets point into what is read; either way is as likely.
+    turned = -sign if name.startswith("Translate") else sign
+    for level in (0.0, 0.35, 0.7, 0.99):
+        arguments = auto_augment.LEVEL_TO_ARG[own]
+        options = {"fillcolor": (128, 128, 128), "resample": Image.Resampling.BILINEAR}
+        wanted = auto_augment.NAME_TO_OP[own](
+            image, *(arguments(10 * level, {}) if arguments else ()), **options
+        )
+        found = rand_augment._OPERATIONS[name](frames, level, turned)[0].permute(1, 2, 0).numpy()
+        # Edges of what is moved are rounded in another way, and shifts are whole pixels.
+        difference = np.abs(found.astype(int) - np.asarray(wanted, dtype=int))
+        assert difference.mean() < 4, level
+
+
+def test_a_magnitude_is_drawn_for_each_operation(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        rand_augment, "_OPERATIONS",
+        {n: lambda f, level, sign: (seen.append((level, sign)), f)[1] for n in "abc"},
+    )  # fmt: skip
+    made, frames = parse_rand_augment("rand-m7-n40-mstd0.5-p1-inc1"), as_frames(noise(1, 2, 2, 3))
+    for seed in range(20):
+        made(frames, rng(seed))
+    levels, signs = np.array(seen).T
+    assert len(levels) == 800  # more than there are operations: drawn with replacement
+    assert levels.mean() == pytest.approx(0.7, abs=0.01)
+    assert levels.std() == pytest.approx(0.05, rel=0.1)
+    assert signs.mean() == pytest.approx(0, abs=0.1)
+    seen.clear()
+    parse_rand_augment("rand-m10-n400-mstd3-p1-inc1")(frames, rng())
+    assert max(level for level, _ in seen) == 1
+
+
 def test_notation_of_rand_augment():
     found = parse_rand_augment("rand-m7-n4-mstd0.5-inc1")
     assert (found.magnitude, found.operations, found.deviation) == (7, 4, 0.5)
@@ -136,7 +194,7 @@ def test_operations_are_done_half_of_the_time():
 
 
 def test_erasing_is_one_box_with_fresh_noise():
-    areas = []
+    areas, shapes, pixels = [], [], []
     for seed in range(60):
         clip = torch.zeros(3, 4, 40, 60)
         erase_box(clip, rng(seed))
@@ -147,9 +205,53 @@ def test_erasing_is_one_box_with_fresh_noise():
         assert int(changed[0].sum()) == tall * wide
         assert not torch.equal(clip[:, 0], clip[:, 1])
         areas.append(tall * wide / 2400)
+        shapes.append(tall / wide)
+        pixels.append(clip[:, changed])
+    # Between 3:10 and 10:3, and rounded; of normal noise.
+    assert 0.25 < min(shapes) < 0.5
+    assert 2 < max(shapes) < 4
+    drawn = torch.cat(pixels, dim=1)
+    assert float(drawn.mean()) == pytest.approx(0, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(1, abs=0.02)
     assert min(areas) > 0.015
     assert max(areas) < 0.35
     assert max(areas) - min(areas) > 0.2
+
+
+def test_a_random_crop_has_an_area_and_a_shape():
+    low, high = 0.2, 0.6
+    view = TrainView(settings(scale=(low, high), ratio=(0.8, 1.8)), 8)
+    boxes = [view._box(400, 480, rng(seed)) for seed in range(2000)]
+    tops, lefts, tall, wide = np.array(boxes).T
+    areas, shapes = tall * wide / (400 * 480), wide / tall
+    assert areas.min() == pytest.approx(low, abs=0.01)
+    assert areas.max() == pytest.approx(high, abs=0.01)
+    assert areas.mean() == pytest.approx((low + high) / 2, abs=0.01)
+    assert shapes.min() == pytest.approx(0.8, abs=0.01)
+    assert shapes.max() == pytest.approx(1.8, abs=0.01)
+    # Width to height; its logarithm is uniform.
+    assert np.mean(shapes < 1.2) == pytest.approx(0.5, abs=0.03)
+    assert tops.min() == lefts.min() == 0
+    assert (tops + tall).max() == 400
+    assert (lefts + wide).max() == 480
+    # A strip has no crop of such a shape and area: its middle is taken.
+    assert view._box(4, 400, rng()) == (0, 196, 4, 7)
+
+
+def test_chances_of_mirroring_and_erasing():
+    clip = still(8, 8, 1)
+    plainly, chances = TrainView(settings(), 8)(clip, rng()), settings(flip=0.5, erase=0.25)
+    turned, erased, pretrained = 0, 0, 0
+    for seed in range(200):
+        seen = TrainView(chances, 8)(clip, rng(seed))
+        # At most a third of the pixels are erased.
+        same = max(float((seen == known).float().mean()) for known in (plainly, plainly.flip(3)))
+        turned += float((seen == plainly.flip(3)).float().mean()) > 0.5
+        erased += same < 1
+        pretrained += torch.equal(PretrainView((1.0,), 0.5, 8)(clip, rng(seed)), plainly.flip(3))
+    assert turned == pytest.approx(100, abs=25)
+    assert 30 < erased < 70
+    assert pretrained == pytest.approx(100, abs=25)
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -162,6 +264,9 @@ def test_crops_along_the_longer_side(upright):
     for crop, start in enumerate([0, 5, 11]):
         expected = whole[:, :, start : start + 8] if upright else whole[..., start : start + 8]
         torch.testing.assert_close(augment.test_crop(clip, 8, crop, 3), expected)
+    # One crop is the middle one, int(round(11 / 2)).
+    middle = whole[:, :, 6:14] if upright else whole[..., 6:14]
+    torch.testing.assert_close(augment.test_crop(clip, 8, 0, 1), middle)
     assert augment.test_crop(clip, 4, 2, 3).shape == (3, 2, 4, 4)
     with pytest.raises(ValueError, match="Crop 3 of 3"):
         augment.test_crop(clip, 8, 3, 3)
@@ -205,6 +310,13 @@ def test_mixing_pairs_the_ends_of_a_batch():
     assert (boxed[0, :, :, :4, 2:6] == 2).all()
     torch.testing.assert_close(soft[2], torch.tensor([0.25, 0.0, 0.75]))
     assert mix_batch(None, clips, targets)[0] is clips
+
+
+def test_a_box_is_as_large_as_what_is_the_partners():
+    boxes = [mixing._box(0.84, 40, rng(seed)).box for seed in range(300)]
+    # A side of int(40 * sqrt(0.16)), where all of it lies inside.
+    assert max(bottom - top for top, bottom, _, _ in boxes) == 16
+    assert max(right - left for _, _, left, right in boxes) == 16
 
 
 def test_what_is_mixed():

@@ -88,7 +88,7 @@ def test_a_file_names_the_classes(tmp_path):
     config = dataclasses.replace(config, class_names=str(names))
     assert read(config).classes == ("fall", "walk")
     assert labels(read(config, "val")) == [("a/y.mp4", 0)]
-    with pytest.raises(DataError, match="class '2' is not in train"):
+    with pytest.raises(DataError, match=r"class '2' is not in .*names\.txt"):
         read(config, "test")
     names.write_text("walk\n\nwalk\n")
     with pytest.raises(DataError, match=r"line 2: blank\n  line 3: 'walk' stands on line 1"):
@@ -105,7 +105,12 @@ def test_classes_of_test_alone(tmp_path):
     [
         ("a/x.mp4 1\na/y.mp4 0\n", r"1 column where .*\['a/x.mp4 1'\](.|\n)*is a space"),
         ("a/x.mp4,1,2,3\n", "4 columns where (.|\n)*has to be in double quotes"),
-        ("path,label\na/x.mp4,1\na/y.mp4,0\n", "line 1: class 'label' is no number"),
+        ("path,label\na/x.mp4,1\na/y.mp4,0\n", r"line 1: \['path', 'label'\] is a header"),
+        (
+            "Video,Class\na/x.mp4,walk\na/y.mp4,fall\n",
+            "line 1: .* is a header(.|\n)*Remove the line",
+        ),
+        ("a/x.mp4,label\na/y.mp4,0\n", "line 1: class 'label' is no number"),
         ("a/x.mp4,1,soon\n", "line 1: 'soon' is not a number of seconds"),
         ("a/x.mp4,1,1e99\n", "line 1: '1e99' is not a number of seconds"),
         ("a/x.mp4,1\na/y.mp4,9999999\n", "line 2: class '9999999' is no number"),
@@ -142,6 +147,20 @@ def test_equal_stems_stay_apart_and_repeats_count_once(tmp_path, caplog):
     assert "a/x.mp4 on lines 1 and 3" in caplog.text
     with pytest.raises(NoClipsError, match=r"all videos are in data\.exclude"):
         read(config, exclude=["a/y.mp4", "a/x.mp4", "b/x.mp4"])
+
+
+def test_an_excluded_video_need_not_be_there(tmp_path):
+    config = write(tmp_path, train="a/x.mp4,b\ngone.mp4,a\n", val="a/y.mp4,a\n")
+    clips = read(config, exclude=["gone.mp4"])
+    assert [item.video for item in clips.items] == ["a/x.mp4"]
+    assert not clips.missing
+
+
+def test_a_list_of_videos_is_no_list_of_pictures(tmp_path):
+    config = dataclasses.replace(write(tmp_path, train="a/x.mp4,1\n"), format="frames")
+    with pytest.raises(DataError) as caught:
+        read(config)
+    assert "dataset.format is 'frames'" in caught.value.hint
 
 
 def test_windows_by_the_listed_seconds(tmp_path):
@@ -232,3 +251,7 @@ def test_values_of_lvu(tmp_path):
     views = dataclasses.replace(config, target="view_count")
     [item] = read(views, task="regression", root=tmp_path).items
     assert math.isclose(item.label, math.log(1000) - 11.76425435683139)
+    # Which of them would be the video, nobody can tell.
+    write(tmp_path, train="view_count youtube_id imdb_id\n1000 my c tt1\n")
+    with pytest.raises(DataError, match="line 2: 4 cells where the header has 3"):
+        read(views, task="regression", root=tmp_path)

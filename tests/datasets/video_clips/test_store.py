@@ -1,6 +1,7 @@
 """Frames of clips: the numbers that were asked for, kept or decoded, and never made up."""
 
 import dataclasses
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -254,3 +255,20 @@ def test_pictures_of_several_sizes(tmp_path, draws):
     item = ClipItem("p", "p", folder, 0, listed_frames=3)
     with pytest.raises(DataError, match="not all of one size"):
         opened([item], tmp_path, format="frames", frame_name="img_{:05}.png", frame_draws=draws)
+
+
+def test_a_picture_that_changes_within_one_tick_of_the_clock_is_noticed(tmp_path):
+    folder = pictures(tmp_path / "p", 2)
+    item = ClipItem("p", "p", folder, 0, listed_frames=2)
+    settings = {"format": "frames", "frame_name": "img_{:05}.png", "frames": 2}
+    changing = folder / "img_00002.png"
+    found = []
+    for grey in (10, 200):
+        written = changing.stat()
+        with changing.open("r+b") as file:  # as large as before: of this format all are
+            Image.new("RGB", (256, 96), (grey, grey, grey)).save(file, "BMP")
+            file.truncate()
+        if found:
+            os.utime(changing, ns=(written.st_atime_ns, written.st_mtime_ns))
+        found.append(opened([item], tmp_path / "kept", **settings).sha256)
+    assert found[0] != found[1]

@@ -15,19 +15,19 @@ NAMES = ("red", "green", "blue")
 
 
 class ColourStore:
-    """Windows as bright in their class's colour as their frame's number says."""
+    """Windows whose every second frame has the colour of their class; the others are grey."""
 
     def __init__(self, items, broken):
         self.items, self.broken = items, broken
 
     def test_indices(self, row, segment=0, segments=1):
-        return np.array([segment, segment + 1])
+        return np.array([2 * segment, 2 * segment + 1])
 
     def read(self, row, indices):
         if row in self.broken:
             raise VideoError("v.mp4: damaged.", reason="corrupt")
         frames = np.full((len(indices), 12, 16, 3), 30, np.uint8)
-        frames[..., self.items[row].label] = 100 + 20 * np.asarray(indices)[:, None, None]
+        frames[np.asarray(indices) % 2 == 1, ..., self.items[row].label] = 120
         return frames
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline_lib.errors import BatchError, ConfigError, DataError, WeightsError
+from pipeline_lib.evaluation.videomamba.models import load_contenders
+from pipeline_lib.params_file import load_params
 from stages.evaluate import app
 from tests.evaluation.videomamba.project import (
     CLASSES,
@@ -231,6 +234,14 @@ def test_networks_of_other_videos_are_refused(project):
         with pytest.raises(error, match=match):
             run()
         assert written() == {}
+
+
+def test_the_scan_of_the_parameters_reaches_every_network(project):
+    params = load_params(Path("params.yaml"))
+    chosen = replace(params, runtime=replace(params.runtime, scan="torch"))
+    for name, contender in load_contenders(MODELS / "best", chosen).items():
+        scans = {layer.mixer.scan for layer in contender.model.network.layers}
+        assert scans == {"torch"}, name
 
 
 def test_a_control_of_another_network_is_refused(project):

@@ -77,7 +77,7 @@ def test_values_beside_their_controls():
             [[1.0], [0.0], [3.0], [0.0]],
             train=[0.0, 1.0],
             views=2,
-            scratch=[[0.0], [0.0], [0.0], [0.0]],
+            scratch=[[3.0], [0.0], [3.0], [0.0]],
         )
     )
     assert tree["video"]["mse"] == pytest.approx((1 + 4) / 2)
@@ -94,8 +94,8 @@ def test_values_beside_their_controls():
         "pearson": None,
         "spearman": None,
     }
-    # Squared errors of the control less the own ones: 1 - 1 and 4 - 4.
-    assert tree["gain"]["scratch"]["mse"] == {"mean": 0.0, "se": 0.0}
+    # Squared errors of the control less the own ones: 4 - 1 and 4 - 4.
+    assert tree["gain"]["scratch"]["mse"] == {"mean": 1.5, "se": pytest.approx(1.5)}
 
 
 def test_without_training_videos_there_is_no_majority():

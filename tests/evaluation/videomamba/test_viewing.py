@@ -94,9 +94,13 @@ def test_frames_in_another_order():
     found, _ = watch(CountingStore(3), everyone, Views(2, 3, 5))
     last = [brightness(row, segment + 2) for row in range(3) for segment in (0, 0, 0, 1, 1, 1)]
     assert found["reversed"].rows[:, 0] == pytest.approx(last, abs=1e-6)
-    # Crops of one clip share an order.
+    # Crops of one clip share an order, and each clip has its own.
     by_clip = found["shuffled"].rows.reshape(6, 3)
     assert (by_clip == by_clip[:, :1]).all()
+    names = [(row, segment) for row in range(3) for segment in range(2)]
+    orders = [shuffle(f"v{row} {segment}", FRAMES) for row, segment in names]
+    first = [brightness(r, s + order[0]) for (r, s), order in zip(names, orders, strict=True)]
+    assert by_clip[:, 0] == pytest.approx(first, abs=1e-6)
     again, _ = watch(CountingStore(3), everyone, Views(2, 3, 2))
     assert again["shuffled"].rows.tolist() == found["shuffled"].rows.tolist()
 
@@ -136,3 +140,17 @@ def test_a_network_without_numbers_is_an_error():
 def test_segments_share_their_frames():
     clips = read_segments(CountingStore(1), 0, 3)
     assert [clip[:, 0, 0, 0].tolist() for clip in clips] == [[0, 5, 10], [5, 10, 15], [10, 15, 20]]
+
+
+class WideStore(CountingStore):
+    """Frames three times as wide as high, whose thirds are dark, grey and bright."""
+
+    def read(self, row, indices):
+        frames = np.repeat(np.array([0, 100, 200], np.uint8), SIZE)
+        return np.broadcast_to(frames[:, None], (len(indices), SIZE, 3 * SIZE, 3)).copy()
+
+
+def test_crops_lie_along_the_longer_side():
+    found, _ = watch(WideStore(1), {"own": Contender(Watcher())}, Views(1, 3, 2))
+    wanted = [brightness(0, shade / 5) for shade in (0, 100, 200)]
+    assert found["own"].rows[:, 0] == pytest.approx(wanted, abs=1e-6)

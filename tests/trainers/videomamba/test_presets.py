@@ -92,7 +92,7 @@ def test_rates_grow_with_what_a_step_sees():
     made = settings(batch_size=64, accumulate=2, augment=AugmentConfig(repeats=2), lr=1e-3)
     assert made.lr == pytest.approx(1e-3)
     made = settings(batch_size=16, augment=AugmentConfig())
-    assert (made.lr, made.min_lr) == pytest.approx((2e-4 / 8, 1e-6 / 8))
+    assert (made.lr, made.min_lr, made.warmup_lr) == pytest.approx((2e-4 / 8, 1e-6 / 8, 1e-6 / 8))
 
 
 def test_given_values_are_taken_even_where_they_are_nothing():
@@ -130,6 +130,8 @@ def test_values_are_neither_mixed_nor_smoothed():
         ({"warmup_lr": 1.0}, r"warmup_lr is 5000 times"),
         ({"augment": AugmentConfig(scale=(1.0, 0.5))}, r"scale = \[1, 0\.5\]"),
         ({"augment": AugmentConfig(ratio=(2.0, 0.5))}, r"ratio = \[2, 0\.5\]"),
+        ({"augment": AugmentConfig(scale=(0.5, 3.0))}, r"scale ends at 3: no crop is larger"),
+        ({"augment": AugmentConfig(rand_augment="rand-m99")}, r"videomamba\.augment\.rand_augment"),
     ],
 )
 def test_settings_that_cannot_be(changes, said):

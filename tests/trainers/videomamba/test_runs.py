@@ -14,12 +14,13 @@ from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.videomamba_folder import open_videomamba, save_videomamba
 from pipeline_lib.config import AugmentConfig, RuntimeConfig
 from pipeline_lib.errors import ConfigError, WeightsError
+from pipeline_lib.networks import videomamba
 from pipeline_lib.networks.videomamba import VideoMamba, resolve_shape
 from pipeline_lib.trainers.curves import scalar_tag
 from pipeline_lib.trainers.videomamba import runs, training
 from pipeline_lib.trainers.videomamba.measuring import centre_clips, measure
 from pipeline_lib.trainers.videomamba.publishing import whole_history
-from pipeline_lib.trainers.videomamba.starting import start_of
+from pipeline_lib.trainers.videomamba.starting import read_start, start_of
 from pipeline_lib.trainers.videomamba.training import train_videomamba
 from tests.trainers.videomamba.project import CLASSES, clips, config, outputs, places, splits
 
@@ -177,15 +178,34 @@ def test_a_start_is_adapted_to_longer_clips_and_other_classes(tmp_path, in_memor
     final = load_file(tmp_path / "models" / "videomamba" / "final" / "model.safetensors")
     begun = load_file(folder / "model.safetensors")
     torch.testing.assert_close(final["head.weight"], begun["head.weight"], atol=1e-6, rtol=0)
+    chosen, shape = config(start=str(folder)), resolve_shape(config().model)
     other = start_of(
-        config(start=str(folder)), resolve_shape(config().model), ("a", "b", "c"), tmp_path,
+        chosen, shape, ("a", "b", "c"), read_start(chosen, shape, tmp_path),
         drop_path=0.0, scan="torch",
     )  # fmt: skip
     assert other.facts["fresh"] == ["head.weight", "head.bias"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start": "scrach"}, "no scrach(.|\n)*Did you mean 'scratch'"),
+        ({"model": {"depth": 3}}, "depth 2 instead of 3"),
+    ],
+)
+def test_a_start_that_cannot_be_is_told_before_any_video_is_decoded(tmp_path, changes, said):
+    chosen = config(**{"start": str(checkpoint(tmp_path)), **changes})
+    with pytest.raises(WeightsError, match=said):  # and there are no videos either
+        train_videomamba(chosen, places(tmp_path))
+
+
+def test_a_warm_up_of_all_epochs_is_told(tmp_path, in_memory, caplog):
+    train_videomamba(config(epochs=1, warmup_epochs=1), places(tmp_path))
+    assert "training ends before the rate reaches train.videomamba.lr" in caplog.text
+
+
 def test_the_own_pretraining_is_found_or_asked_for(tmp_path, in_memory):
-    with pytest.raises(WeightsError, match="videomamba_pretrain"):
+    with pytest.raises(WeightsError, match=r"train\.py videomamba_pretrain"):
         train_videomamba(config(start="pretrained"), places(tmp_path))
     shape = resolve_shape(config().model)
     tensors = VideoMamba(shape, 2).state_dict()
@@ -270,12 +290,47 @@ def test_clips_of_a_split_are_counted_with_their_videos():
     assert (facts["clips"], facts["videos"], facts["missing"]) == (6, 2, 0)
 
 
-def test_checkpointing_reaches_both_networks_and_changes_no_result(tmp_path, in_memory):
+def test_the_control_does_not_stop_early(tmp_path, in_memory, monkeypatch):
+    tasks = []
+
+    class Scripted(runs.VideoMambaTask):
+        """Better in each epoch, but for the second network, which is the control."""
+
+        def __init__(self, *given, **options):
+            super().__init__(*given, **options)
+            tasks.append(self)
+            self.measured = 0
+
+        def validate(self):
+            self.measured += 1
+            better = 0.01 * self.measured if self is tasks[0] else 0.0
+            return {**super().validate(), "val_accuracy": better, "val_loss": 1.0}
+
+    monkeypatch.setattr(runs, "VideoMambaTask", Scripted)
+    start = str(checkpoint(tmp_path))
+    trained = train_videomamba(
+        config(start=start, compare_scratch=True, patience=1, epochs=4), places(tmp_path)
+    )
+    assert trained.run.record.epoch == trained.control.record.epoch == 4
+
+
+def test_checkpointing_reaches_both_networks_and_changes_no_result(
+    tmp_path, in_memory, monkeypatch
+):
+    recomputed, real = [], videomamba.checkpoint
+
+    def recomputing(block, *given, **options):
+        recomputed.append(block)
+        return real(block, *given, **options)
+
+    monkeypatch.setattr(videomamba, "checkpoint", recomputing)
     chosen = {"start": str(checkpoint(tmp_path)), "compare_scratch": True, "epochs": 1}
     plain = train_videomamba(config(**chosen), places(tmp_path / "plain"))
+    assert not recomputed
     spared = train_videomamba(
         config(**chosen, grad_checkpointing=True), places(tmp_path / "spared")
     )
+    assert len(set(recomputed)) == 2 * 2  # blocks of either network
     for one, other in ((plain.run, spared.run), (plain.control, spared.control)):
         assert other.record.history[0] == pytest.approx(one.record.history[0], rel=1e-4)
 

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from pipeline_lib.config import AugmentConfig
+from pipeline_lib.datasets.video_clips.mixing import draw_mix
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.videomamba import resolve_shape
 from pipeline_lib.runtime.distributed import ALONE
+from pipeline_lib.runtime.seeding import numpy_stream
 from pipeline_lib.trainers.videomamba.measuring import measure
 from pipeline_lib.trainers.videomamba.starting import scratch_start
 from pipeline_lib.trainers.videomamba.task import VideoMambaTask
@@ -69,6 +71,48 @@ def test_the_gradient_is_that_of_the_mean_over_the_views():
     row = made.train_epoch(1)
     assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-5)
     torch.testing.assert_close(network.head.weight.grad, wanted, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("augment", [{"mixup": 0.8, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}])
+def test_the_loss_is_that_of_mixed_views_and_smoothed_classes(augment):
+    chosen = AugmentConfig(smoothing=0.2, repeats=2, **augment)
+    made = task(config(drop_path=0.0, augment=chosen, batch_size=8), splits(train=6))
+    (batch,) = made._batches.load(made._batches.plan(1)[0], 1)
+    mix = draw_mix(made._settings.augment, 32, numpy_stream(0, "videomamba", "mix", 1, 0))
+    views, other = batch.views.clone(), batch.views.flip(0)
+    if mix.box is None:
+        views = mix.own * views + (1 - mix.own) * other
+    else:
+        top, bottom, left, right = mix.box
+        views[..., top:bottom, left:right] = other[..., top:bottom, left:right]
+    classes = torch.full((12, 2), 0.1)
+    classes[torch.arange(12), batch.labels] += 0.8
+    classes = mix.own * classes + (1 - mix.own) * classes.flip(0)
+    with torch.no_grad():
+        wanted = -(classes * made._network.train()(views).log_softmax(1)).sum(1).mean()
+    assert made.train_epoch(1)["train_loss"] == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_the_optimizer_is_the_one_that_was_asked_for():
+    chosen = {"betas": (0.8, 0.9), "epsilon": 1e-4, "weight_decay": 0.3, "layer_decay": 0.5}
+    for rule, scales in (("depth", {0.125, 0.25, 0.5, 1.0}), ("reference", {0.125, 1.0})):
+        made = task(config(layer_decay_rule=rule, **chosen))
+        groups = made._updates.optimizer.param_groups
+        assert {group["lr_scale"] for group in groups} == scales
+        assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+        assert {(group["betas"], group["eps"]) for group in groups} == {((0.8, 0.9), 1e-4)}
+
+
+def test_each_batch_has_paths_of_its_own():
+    made = task(config(drop_path=0.5, batch_size=24), splits(train=48))
+    found = []
+    for epoch in (1, 2):
+        steps = made._batches.plan(epoch)
+        for batch in made._batches.load([batch for step in steps for batch in step], epoch):
+            made._loss(batch, epoch)
+            found.append(tuple(made._network.drop_path.kept.tolist()))
+    assert len(set(found)) == 4
+    assert {len(kept) for kept in found} == {24}
 
 
 def test_accumulated_batches_make_the_step_of_a_large_one():
@@ -168,6 +212,10 @@ def test_windows_of_a_video_are_averaged_before_they_are_judged():
     assert row["val_accuracy"] == 1.0
     losses = [-math.log(math.exp(a) / (math.exp(a) + 1)) for a in (0.1, 0.1, 0.1, -0.1, -0.1, 5)]
     assert row["val_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    # Probabilities are averaged: two sure windows outvote one that is surer still.
+    sure, surer = [2.0, 0.0], [0.0, 9.0]
+    row = measure(torch.tensor([sure, sure, surer, weak, weak, strong]), val)
+    assert row["val_accuracy"] == 1.0
     values = clips("val", 6, windows=3, values=True)
     row = measure(torch.tensor([[-3.0], [0.0], [0.0], [1.0], [1.0], [2.5]]), values)
     assert row["val_mse"] == pytest.approx((0 + 0.25) / 2)

@@ -3,6 +3,7 @@
 import csv
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -122,6 +123,21 @@ def test_videos_that_are_no_videos_are_listed(root, caplog):
     assert trained.splits.listed == 12
 
 
+def test_a_class_of_val_alone_is_told_before_any_video_is_decoded(root):
+    videos = root / "data" / "videos"
+    shutil.copytree(videos / "val" / "up", videos / "val" / "sideways")
+    with pytest.raises(DataError, match="'sideways' is not in train"):
+        run(root, config())
+    assert not (root / "frames").exists()
+
+
+def test_a_class_without_a_sound_video_is_told(root, caplog):
+    for path in (root / "data" / "videos" / "train" / "up").glob("*.mp4"):
+        path.write_bytes(b"no video")
+    run(root, config(epochs=1))
+    assert "no training video is left of class up" in caplog.text
+
+
 def test_a_split_without_a_sound_video(root):
     for path in (root / "data" / "videos" / "val").rglob("*.mp4"):
         path.write_bytes(b"no video")
@@ -150,4 +166,7 @@ def test_the_whole_stage(root, monkeypatch):
     with pytest.raises(BatchError, match="1 of 12 videos could not be used"):
         train(params, scratch=Path("data/.scratch"), progress=SILENT)
     assert Path("data/models/videomamba/failures.csv").is_file()
+    params = replace(params, data=DataConfig(root="data", exclude=("train/up/0.mp4",)))
+    train(params, scratch=Path("data/.scratch"), progress=SILENT)
+    assert not Path("data/models/videomamba/failures.csv").exists()
     assert torch.get_num_threads() == 1

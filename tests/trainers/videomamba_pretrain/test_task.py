@@ -210,6 +210,27 @@ def test_vectors_positions_and_rates_of_the_recurrence_do_not_decay(root, teache
     assert not any(name.endswith(spared) for name in decayed)
 
 
+def test_the_optimizer_and_the_dropped_paths_are_those_asked_for(root, teacher):
+    made, _, _ = task(root, teacher, config(betas=(0.8, 0.85), weight_decay=0.3))
+    groups = made._updates.optimizer.param_groups
+    assert {(group["betas"], group["lr_scale"]) for group in groups} == {((0.8, 0.85), 1.0)}
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+    losses = {
+        rate: task(root, teacher, config(**STILL, drop_path=rate))[0].train_epoch(1)["train_loss"]
+        for rate in (0.0, 0.6)
+    }
+    assert losses[0.0] != pytest.approx(losses[0.6], rel=1e-4)
+
+
+def test_the_loss_reaches_every_layer_that_is_compared(root, teacher):
+    losses = []
+    for loss in ("l2", "mse"):
+        made, comparison, _ = task(root, teacher, config(**STILL, loss=loss, aligned_layers=2))
+        losses.append(made.train_epoch(1)["train_loss"])
+    # Of unit vectors of D numbers, the squared distance is D times their mean one.
+    assert losses[0] == pytest.approx(comparison.teacher.dim * losses[1], rel=1e-4)
+
+
 def test_precision_and_checkpointing_reach_the_network(root, teacher):
     row = task(root, teacher, config(**STILL))[0].train_epoch(1)
     again = task(root, teacher, config(**STILL, grad_checkpointing=True))[0].train_epoch(1)
