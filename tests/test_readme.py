@@ -27,6 +27,7 @@ if "root: data/demo" not in committed("params.yaml"):
 COOP = json.loads(committed("metrics/coop.json"))
 POS_NEG = json.loads(committed("metrics/pos_neg.json"))
 TEMPME_STOP = json.loads(committed("metrics/tempme_stop.json"))
+VIDEOMAMBA = json.loads(committed("metrics/videomamba.json"))
 DEMO_CLIP = json.loads(committed("metrics/demo_clip.json"))
 
 
@@ -152,3 +153,23 @@ def test_commands_and_targets_exist():
 def test_the_table_of_benchmarks_is_what_was_measured():
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
     assert with_table(README, results) == README
+
+
+def test_the_table_of_motions_is_the_committed_one():
+    test = VIDEOMAMBA["test"]
+    columns = ("scratch", "reversed", "shuffled_frames", "frame_model", "random_init", "chance")
+    branches = [test, *(test["control"][name] for name in columns)]
+    values = [round(100 * branch["video"]["accuracy"], 1) for branch in branches]
+    assert row("accuracy") == values
+    assert f"motion, {test['videos']} test clips, 7 classes" in README
+
+
+def test_motion_is_read_and_not_the_frames():
+    test = VIDEOMAMBA["test"]
+    reached = {name: control["video"]["accuracy"] for name, control in test["control"].items()}
+    assert test["video"]["accuracy"] >= 0.9
+    # Played backwards only circling stays what it is, one class of seven.
+    assert reached.pop("reversed") <= 1 / 7 + 0.03
+    assert reached.pop("shuffled_frames") <= 0.5
+    assert reached.pop("frame_model") <= 0.38
+    assert all(accuracy <= test["video"]["accuracy"] - 0.1 for accuracy in reached.values())

@@ -22,7 +22,7 @@ class RuntimeConfig:
         decode_stall_s: Seconds without progress after which a decoding process is stopped.
         mine_workers: Videos mined at the same time; 0 takes one a core.
         scan: What runs VideoMamba's recurrence: ``torch`` everywhere; ``compiled`` is faster but
-            needs a C compiler; ``cuda`` is mamba-ssm's kernel; ``auto`` is that kernel where it
+            needs a C compiler; ``cuda`` is mamba-ssm's kernel; ``auto`` is one of these where it
             works, else ``torch``.
         ray_actors: Ray actors, each with its own networks; 0 takes one a GPU, or one a CPU.
     """

@@ -6,6 +6,7 @@ exactly the processor it runs on, and nothing is left on disk.
 """
 
 import ctypes
+import math
 import os
 import shlex
 import shutil
@@ -25,18 +26,31 @@ from pipeline_lib.networks.scan_chunk import LOG2_E, ScanInputs
 
 _SOURCE = Path(__file__).with_name("scan_loops.c")
 _TIMEOUT_S = 120
+_TRIAL_STATES = 16
 # States times steps of a chunk: decays and states of so many registers fit the second cache.
 _CHUNK = 256
 
 
 def loops_fault() -> str | None:
-    """Why the loops cannot be built here; ``None`` where they can."""
+    """Why the loops cannot be used here; ``None`` where a trial gives the right values."""
     try:
-        _library(16, torch.float32)
+        y = _trial()
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or "").strip() or str(error)
         return f"no C compiler builds the loops: {said.splitlines()[0]}"
+    # The states halve with each token and get 1 of each: 1, 1.5, 1.75.
+    wanted = _TRIAL_STATES * torch.tensor([1.0, 1.5, 1.75])
+    if not torch.allclose(y[:, 0, 0], wanted):
+        return f"the compiled loops give wrong values: {y[:, 0, 0].tolist()}"
     return None
+
+
+def _trial() -> Tensor:
+    one = torch.ones(3, 1, 1)
+    many = one.expand(-1, -1, _TRIAL_STATES).contiguous()
+    halving = torch.full((1, _TRIAL_STATES, 1), -math.log(2))
+    with torch.no_grad():
+        return scan_loops(ScanInputs(one, one, halving, many, many))
 
 
 def scan_loops(inputs: ScanInputs) -> Tensor:

@@ -124,3 +124,20 @@ def test_another_kind_of_tower_is_told_with_its_parameter(tmp_path):
     with pytest.raises(ConfigError, match="another way than") as caught:
         load_teacher(other, Placement(), student(), 1, 1)
     assert "train.videomamba.pretrain.teacher" in str(caught.value.hint)
+
+
+def test_several_patches_of_the_teacher_make_one_of_the_student(section):
+    coarse = VideoMambaShape(
+        embed_dim=24, depth=3, patch_size=16, tubelet=1, frames=T, image_size=32
+    )
+    teacher = load_teacher(section, Placement(batch_size=3), coarse, 1, 1, patches=2)
+    assert teacher.size == 32
+    pixels = clip()
+    made = teacher.targets(pixels)
+    blocks, attention, proj = open_clips_blocks(section, pixels.transpose(1, 2).flatten(0, 1))
+    tokens = (blocks[-1] @ proj).unflatten(0, (B, T))
+    square = tokens[:, :, 1:].reshape(B, T, 2, 2, 2, 2, 16).mean(dim=(3, 5)).reshape(B, T * 4, 16)
+    wanted = F.normalize(torch.cat([tokens[:, :, 0].mean(1)[:, None], square], dim=1), dim=-1)
+    torch.testing.assert_close(made.tokens[0], wanted, rtol=1e-4, atol=1e-5)
+    summed = attention.reshape(B * T, 2, 2, 2, 2).sum(dim=(2, 4)).reshape(B * T, 4)
+    torch.testing.assert_close(made.attention, summed, rtol=1e-4, atol=1e-6)

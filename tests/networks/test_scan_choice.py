@@ -136,11 +136,24 @@ def test_auto_falls_back_to_torch_and_says_why(
     ]
 
 
-def test_a_cpu_takes_torch():
-    assert choose_scan("auto", CPU) == (
-        "torch", "mamba-ssm's kernel needs a CUDA device, and this one is cpu"
-    )  # fmt: skip
+def test_a_cpu_takes_compiled_loops_where_they_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scan_choice, "loops_fault", lambda: None)
+    choice = choose_scan("auto", CPU)
+    assert choice.name == "compiled"
+    assert "right values" in choice.reason
     assert choose_scan("torch", CPU) == ("torch", "asked for")
+
+
+def test_a_cpu_without_them_takes_torch(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scan_choice, "loops_fault", lambda: "no C compiler builds the loops: x")
+    assert choose_scan("auto", CPU) == ("torch", "no C compiler builds the loops: x")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_loops_with_wrong_values_are_not_used(monkeypatch: pytest.MonkeyPatch):
+    assert loops_fault() is None
+    monkeypatch.setattr(scan_loops, "scan_loops", lambda inputs: inputs.u * 3)
+    assert str(loops_fault()).startswith("the compiled loops give wrong values")
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,21 @@ def test_mambas_steps_lie_between_a_thousandth_and_a_tenth():
     assert F.softplus(torch.cat(biases)).max().item() > 0.096
 
 
+def test_positions_are_as_large_as_asked_for():
+    shape = VideoMambaShape(embed_dim=64, depth=1, patch_size=8, tubelet=1, frames=8, image_size=64)
+    usual, larger = VideoMamba(shape, 2), VideoMamba(shape, 2, position_std=0.5)
+    assert usual.pos_embed.std().item() == pytest.approx(0.02, rel=0.1)
+    assert usual.temporal_pos_embedding.abs().max().item() == 0
+    for positions in (larger.pos_embed, larger.temporal_pos_embedding):
+        assert positions.std().item() == pytest.approx(0.5, rel=0.15)
+
+
+def test_outputs_are_not_rounded_to_half_precision():
+    network = nano()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(torch.zeros(1, 3, 4, 32, 32)).dtype == torch.float32
+
+
 def test_unknown_initialisation():
     with pytest.raises(ConfigError, match="'refrence' is unknown"):
         nano(init="refrence")
