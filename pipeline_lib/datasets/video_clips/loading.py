@@ -7,6 +7,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
+import torch
+
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -29,7 +31,8 @@ def prefetched(jobs: Iterable[J], make: Callable[[J], R], workers: int) -> Itera
         yield from map(make, jobs)
         return
     source = iter(jobs)
-    pool = ThreadPoolExecutor(workers, "clips")
+    threads = torch.get_num_threads()  # which also settles that of the caller's thread
+    pool = ThreadPoolExecutor(workers, "clips", _compute_alone)
     waiting: deque[Future[R]] = deque()
     try:
         waiting.extend(pool.submit(make, job) for job in islice(source, 2 * workers))
@@ -41,3 +44,10 @@ def prefetched(jobs: Iterable[J], make: Callable[[J], R], workers: int) -> Itera
     finally:
         # Also where the caller stops taking results: only what has begun is finished.
         pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _compute_alone() -> None:
+    """Wake no threads of torch for the work of this one: they would only wait for one another."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread's number is settled when it is first asked for

@@ -2,8 +2,10 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from pipeline_lib.datasets.video_clips.loading import prefetched
 
@@ -49,3 +51,17 @@ def test_leaving_early_ends_the_threads():
             break
     time.sleep(0.05)
     assert not any(thread.name.startswith("clips") for thread in threading.enumerate())
+
+
+def test_threads_compute_alone_and_leave_the_callers_as_they_were():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen = []
+        for inside in prefetched(range(4), lambda _: torch.get_num_threads(), 2):
+            seen.append((inside, torch.get_num_threads()))
+        assert seen == [(1, 2)] * 4
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)

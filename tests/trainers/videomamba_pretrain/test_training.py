@@ -37,7 +37,9 @@ def test_what_a_pretraining_leaves_behind(root, teacher):
     assert trained.record.best_epoch == told["checkpoints"]["best"]["epoch"] == best + 1
     assert told["checkpoints"]["best"]["val"]["loss"] == pytest.approx(history["val_loss"][best])
     assert told["val_before"]["val_loss"] > 0
-    assert (told["steps"], told["scan"], told["precision"]) in {(8, name, "fp32") for name in ("torch", "compiled")}
+    assert (told["steps"], told["scan"], told["precision"]) in {
+        (8, name, "fp32") for name in ("torch", "compiled")
+    }
     assert told["dataset"]["sampling"] == "sparse"
     assert told["teacher"]["dim"] == 32
     assert told["teacher"]["source"]["trained"] is False
