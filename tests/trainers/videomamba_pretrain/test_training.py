@@ -40,7 +40,7 @@ def test_what_a_pretraining_leaves_behind(root, teacher):
     assert (told["steps"], told["scan"], told["precision"]) in {
         (8, name, "fp32") for name in ("torch", "compiled")
     }
-    assert told["dataset"]["sampling"] == "sparse"
+    assert told["dataset"]["sampling"] == "segments"
     assert told["teacher"]["dim"] == 32
     assert told["teacher"]["source"]["trained"] is False
     assert list((root / "scratch").iterdir()) == []
