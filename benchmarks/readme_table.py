@@ -19,6 +19,8 @@ def table(results: dict[str, Any]) -> str:
     usual, reached = coop["usual_over"], coop["trainings"]
     mining, tuning = results["mining"], results["pos_neg_training"]
     merging, index = results["token_merging_ViT-B-32-quickgelu_48"], results["vector_index"]
+    scan, frames = results["selective_scan"]["tiny_8_frames"], results["videomamba_frames"]
+    took = {name: way["forward_ms"] + way["backward_ms"] for name, way in scan.items()}
     fast = next(row for row in merging["schedules"] if row["schedule"] == "fast")
     machine = clip["machine"]
     gain = [
@@ -78,6 +80,14 @@ def table(results: dict[str, Any]) -> str:
          "recall of the ten best",
          f"{index['exact scan']['median_ms']:.0f} ms; {index['library']['median_ms']:.0f} ms; "
          f"{index['library']['recall_at_10']:.0%}"),
+        ("VideoMamba's recurrence, 1569 tokens, forward and backward, CPU time: a loop over "
+         "`x[:, :, t]`; mambapy; associative_scan; `torch` over `compiled`",
+         f"{took['indexed loop'] / took['torch']:.0f}x; {took['mambapy'] / took['torch']:.0f}x; "
+         f"{took['associative_scan'] / took['torch']:.0f}x; "
+         f"{took['torch'] / took['compiled']:.1f}x"),
+        ("64 frames over 8, VideoMamba tiny; a ViT of the same width with joint attention",
+         f"{frames['times_longer']['VideoMamba']:.1f}x; "
+         f"{frames['times_longer']['ViT, joint attention']:.0f}x"),
     ]  # fmt: skip
     lines = [
         f"Measured on {machine['cores']} cores, {machine['cpu']}, parts of a row in one run "
