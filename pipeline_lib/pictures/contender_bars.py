@@ -55,7 +55,7 @@ def draw_contender_bars(
         title: Text above them.
         across: What the numbers are.
         mark: What the diamonds are.
-        most: The axis goes at least so far; 0 leaves it to the numbers.
+        most: The largest number there can be, where the axis ends; 0 leaves it to the numbers.
 
     Raises:
         DataError: No number is defined.
@@ -74,6 +74,8 @@ def draw_contender_bars(
         for place, bar in enumerate(bars):
             _draw(axes, place, bar, BLUE if place == 0 else GREY)
         axes.set_xlim(0, max(most, _ROOM * max(_reach(bar) for bar in bars)))
+        if most:  # what lies beyond is room for words
+            axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= most])
         axes.set_ylim(len(bars) - 0.5, -0.5)
         if any(bar.mark is not None for bar in bars):
             _name_mark(figure, mark, 0.2 / height)
