@@ -28,6 +28,7 @@ from pipeline_lib.config.extract import (
     SlowFastConfig,
     VideoMambaBackboneConfig,
 )
+from pipeline_lib.config.report import ReportConfig
 from pipeline_lib.config.retrieval import (
     EvaluateTempMeStopConfig,
     QbNormConfig,
@@ -73,6 +74,7 @@ __all__ = [
     "PosNegConfig",
     "Precision",
     "QbNormConfig",
+    "ReportConfig",
     "RuntimeConfig",
     "Scan",
     "SimHeader",
@@ -107,4 +109,5 @@ class Params:
     train: TrainSection = field(default_factory=TrainSection)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     few_shot: FewShotConfig = field(default_factory=FewShotConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

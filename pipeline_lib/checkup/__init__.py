@@ -1,0 +1,1 @@
+"""What this machine has, and what is missing for which part of the pipeline."""

@@ -1,0 +1,1 @@
+"""Own data: what a folder of videos and annotations holds, and the parameters that fit it."""

@@ -1,0 +1,1 @@
+"""The search page: the moments of a folder that fit a query, in a browser."""
