@@ -2,10 +2,13 @@
 
 import errno
 import gc
+import json
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -16,7 +19,9 @@ from rich.markup import escape
 from pipeline_lib.config import DataConfig, Params
 from pipeline_lib.errors import EXIT_BUG, EXIT_USER, CliplineError
 from pipeline_lib.params_file import load_params
-from pipeline_lib.runtime.progress import Progress, RichProgress
+from pipeline_lib.runtime.progress import Progress
+from pipeline_lib.runtime.progress_shown import shown_progress
+from stages._progress_options import EVERYWHERE, asked_mode, progress_mode, take_progress_options
 
 PARAMS = typer.Option(Path("params.yaml"), "--params", help="Parameter file.")
 _stderr = Console(stderr=True)
@@ -41,9 +46,19 @@ def new_app() -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command and leave with 0 (done), 2 (the user's input is at fault) or 1 (a bug)."""
-    _log_to_stderr()
-    try:
+    with told_errors():
+        take_progress_options()
+        _log_to_stderr()
+        for command in app.registered_commands:
+            command.epilog = command.epilog or EVERYWHERE
         app()
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn an error into a message and an exit code."""
+    try:
+        yield
     except CliplineError as error:
         _complain(error.message, error.hint)
         sys.exit(error.exit_code)
@@ -62,18 +77,34 @@ def run(app: typer.Typer) -> None:
         gc.freeze()
 
 
+class _JsonLines(logging.Formatter):
+    """Log records as programs read them, beside the events of progress."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"event": "log", "level": record.levelname, "message": record.getMessage()}
+        return json.dumps(told)
+
+
 def _log_to_stderr() -> None:
     handler: logging.Handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)-8s %(message)s"))  # one line, for grep
-    if _stderr.is_terminal:
+    mode = progress_mode()
+    if mode == "json":
+        handler.setFormatter(_JsonLines())
+    elif _stderr.is_terminal:
         handler = RichHandler(console=_stderr, show_time=False, show_path=False)
     # open_clip tells its whole life on the root logger; what matters of it is checked here.
     handler.addFilter(lambda record: record.name != "root" or record.levelno >= logging.ERROR)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("pipeline_lib").setLevel(logging.INFO)
+    quiet = mode == "quiet"
+    logging.getLogger("pipeline_lib").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _complain(message: str, hint: str | None) -> None:
+    if asked_mode() == "json":
+        error = json.dumps({"event": "error", "message": message, "hint": hint})
+        _stderr.print(error, markup=False, highlight=False, soft_wrap=True)
+        return
     _stderr.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     if hint:
         _stderr.print(f"  {escape(hint)}", highlight=False, soft_wrap=True)
@@ -85,8 +116,8 @@ def load_or_default(path: Path) -> Params:
 
 
 def progress() -> Progress:
-    """Bars on a terminal, one line a task in a log."""
-    return RichProgress(_stderr)
+    """How this command shows its progress: see :data:`EVERYWHERE`."""
+    return shown_progress(progress_mode(), _stderr)
 
 
 def scratch() -> Path:

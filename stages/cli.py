@@ -5,7 +5,8 @@ from importlib import import_module
 
 import typer
 
-from stages._command import run
+from stages._command import run, told_errors
+from stages._progress_options import EVERYWHERE, take_progress_options
 
 # Command to module and one line of help; the module is imported only when its command is called.
 COMMANDS = {
@@ -34,6 +35,7 @@ def _overview() -> typer.Typer:
         add_completion=False,
         no_args_is_help=True,
         help="Folders of videos to features, prompts, fine-tuned models and honest metrics.",
+        epilog=EVERYWHERE,
     )
     for name, (_, description) in COMMANDS.items():
         app.command(name, help=description)(lambda: None)
@@ -42,6 +44,8 @@ def _overview() -> typer.Typer:
 
 def main() -> None:
     """Run `clipline COMMAND …`."""
+    with told_errors():
+        take_progress_options()
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         run(_overview())
