@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from pipeline_lib.backbones.base import Backbone, Placement, WeightsSource
 from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba
 from pipeline_lib.backbones.videomamba_folder import network_of, preprocessing
-from pipeline_lib.backbones.weight_files import UNTRAINED, load_weights
+from pipeline_lib.backbones.weight_files import UNTRAINED, PublishedFile, find_weights, load_weights
 from pipeline_lib.config import VideoMambaBackboneConfig, VideoMambaModelConfig
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.networks.videomamba import VideoMamba, resolve_shape
@@ -16,6 +17,32 @@ from pipeline_lib.runtime.device import autocast
 
 # Raised whenever this file or the network changes the features for the same frames and weights.
 VERSION = 1
+
+
+def _published(name: str, megabytes: int | None = None, sha256: str | None = None) -> PublishedFile:
+    address = f"https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/{name}.pth"
+    return PublishedFile(address, "Apache-2.0", sha256, megabytes)
+
+
+# Trained for the 400 classes of Kinetics on 16 frames, but for the masked one: on 8.
+PUBLISHED = {
+    "k400-tiny": _published("videomamba_t16_k400_f16_res224"),
+    "k400-small": _published(
+        "videomamba_s16_k400_f16_res224",
+        102,
+        "311633e1a590744b1e5ac6bb50fe5eab1919b201e47bb6ed2d9e1e06813d64ac",
+    ),
+    "k400-middle": _published(
+        "videomamba_m16_k400_f16_res224",
+        296,
+        "727c0fc98f0651efdfefb66109d29c9a2373f42ddfc137e8fc2535750dd0b893",
+    ),
+    "k400-middle-masked": _published(
+        "videomamba_m16_k400_mask_ft_f8_res224",
+        296,
+        "a101883c7ce8794b887469bcbbce7e09c0c6962dfae23d30223f0dd96275272f",
+    ),
+}
 _DEFAULTS = VideoMambaModelConfig()
 
 
@@ -63,7 +90,10 @@ def load_videomamba(config: VideoMambaBackboneConfig, placement: Placement) -> V
             partial(_build, config, placement.scan), UNTRAINED, {}, section="", seed=config.seed
         )
         return VideoMambaBackbone(network, source, placement)
-    checkpoint = read_videomamba(config.weights)
+    path: str | Path = config.weights
+    if config.weights in PUBLISHED:
+        path = find_weights(config.weights, PUBLISHED, "extract.videomamba")
+    checkpoint = read_videomamba(path)
     network = network_of(
         checkpoint, scan=placement.scan, frames=config.frames, image_size=config.image_size
     )

@@ -1,4 +1,4 @@
-"""Weights of VideoMamba: published checkpoints, model folders, and a start from either.
+"""Weights of VideoMamba: published checkpoints and model folders.
 
 https://github.com/OpenGVLab/VideoMamba publishes pictures' weights below a key ``model`` and
 videos' weights without one; a whole network may stand below ``backbone.`` or ``encoder.``.
@@ -6,7 +6,7 @@ videos' weights without one; a whole network may stand below ``backbone.`` or ``
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,10 +23,7 @@ from pipeline_lib.networks.videomamba_positions import (
     PATCHES,
     POSITIONS,
     TEMPORAL,
-    Inflation,
     grid_side,
-    inflate,
-    interpolate_positions,
 )
 
 Kind = Literal["video", "image", "pretrain"]
@@ -36,7 +33,6 @@ _PREFIXES = ("module.", "backbone.", "encoder.", "_orig_mod.")
 _DECODER = "clip_decoder."
 # Masked pretraining norms what it compares by a norm of its own name.
 _PRETRAIN_NORM = "norm.weight"
-_SIZES = ("embed_dim", "depth", "patch_size", "tubelet")
 
 
 @dataclass(frozen=True)
@@ -66,32 +62,6 @@ class VideoMambaCheckpoint:
         """Of the outputs; ``None`` where they are not known or are values."""
         names = self.facts.get("classes")
         return tuple(names) if names else None
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a network took over.
-
-    Attributes:
-        taken: Tensors as they were.
-        adapted: Tensors of another clip, made to fit, and how.
-        fresh: The network's tensors that stay random.
-        left: The checkpoint's tensors that have no place.
-    """
-
-    taken: tuple[str, ...]
-    adapted: Mapping[str, str]
-    fresh: tuple[str, ...]
-    left: tuple[str, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-able, for a model's ``config.json``."""
-        return {
-            "taken": len(self.taken),
-            "adapted": dict(self.adapted),
-            "fresh": list(self.fresh),
-            "left": list(self.left),
-        }
 
 
 def read_videomamba(path: str | Path) -> VideoMambaCheckpoint:
@@ -142,51 +112,6 @@ def describe(tensors: Mapping[str, Tensor], path: Path) -> tuple[VideoMambaShape
         WeightsError: A tensor that tells a size is missing.
     """
     return _shape(tensors, path), _kind(tensors)
-
-
-def start_from(
-    network: VideoMambaTrunk,
-    checkpoint: VideoMambaCheckpoint,
-    *,
-    classes: Sequence[str] | None = None,
-    inflation: Inflation = "center",
-) -> Start:
-    """Give a network all of a checkpoint that fits it, in place.
-
-    Positions are interpolated to the network's clips, patches of pictures become patches of
-    clips. The classifier is taken over only where it has as many outputs and, where both names
-    are known, the same ones.
-
-    Args:
-        network: Of the same width, depth, patches and tubelets.
-        checkpoint: Where to start.
-        classes: Names of the network's outputs.
-        inflation: How patches of pictures are inflated.
-
-    Returns:
-        What became of every tensor.
-
-    Raises:
-        WeightsError: The checkpoint is of another size, or a tensor has another shape.
-    """
-    own = network.state_dict()
-    require_size(network.shape, checkpoint)
-    given = interpolate_positions(checkpoint.tensors, network.shape)
-    notes = _notes(checkpoint.shape, network.shape)
-    if checkpoint.kind == "image" and network.shape.tubelet > 1:
-        given[PATCHES] = inflate(given[PATCHES][:, :, 0], network.shape.tubelet, inflation)
-        notes[PATCHES] = f"{network.shape.tubelet} frames a patch, {inflation}"
-    if not _same_classes(own, checkpoint, classes):
-        given = {name: value for name, value in given.items() if not name.startswith(HEAD)}
-    kept = {name: value for name, value in given.items() if name in own}
-    require_fit({name: own[name] for name in kept}, kept, checkpoint.path)
-    network.load_state_dict(kept, strict=False)
-    return Start(
-        taken=tuple(name for name in kept if name not in notes),
-        adapted={name: note for name, note in notes.items() if name in kept},
-        fresh=tuple(name for name in own if name not in kept),
-        left=tuple(name for name in checkpoint.tensors if name not in kept),
-    )
 
 
 def _published_name(name: str) -> str:
@@ -276,42 +201,3 @@ def _require_same(facts: Mapping[str, Any], shape: VideoMambaShape, path: Path) 
             f"{path}: its tensors are of {asdict(shape)}, but {CONFIG} beside it says {said}.",
             hint="Copy the folder again, or train anew.",
         )
-
-
-def require_size(shape: VideoMambaShape, checkpoint: VideoMambaCheckpoint) -> None:
-    """Refuse a checkpoint that no network of ``shape`` can start from.
-
-    Raises:
-        WeightsError: Width, depth, patches or tubelets differ.
-    """
-    # Pictures' patches are inflated to any tubelet.
-    sizes = _SIZES[:-1] if checkpoint.kind == "image" else _SIZES
-    found = {name: getattr(checkpoint.shape, name) for name in sizes}
-    wrong = {name: size for name, size in found.items() if size != getattr(shape, name)}
-    if wrong:
-        told = ", ".join(
-            f"{name} {size} instead of {getattr(shape, name)}" for name, size in wrong.items()
-        )
-        settings = ", ".join(f"train.videomamba.model.{name}: {wrong[name]}" for name in wrong)
-        raise WeightsError(
-            f"{checkpoint.path}: is of another network: {told}.", hint=f"Set {settings}."
-        )
-
-
-def _notes(old: VideoMambaShape, new: VideoMambaShape) -> dict[str, str]:
-    notes = {}
-    if old.grid != new.grid:
-        notes[POSITIONS] = f"{old.grid}x{old.grid} to {new.grid}x{new.grid} patches"
-    if old.temporal and old.steps != new.steps:
-        notes[TEMPORAL] = f"{old.steps} to {new.steps} steps"
-    return notes
-
-
-def _same_classes(
-    own: Mapping[str, Tensor], checkpoint: VideoMambaCheckpoint, names: Sequence[str] | None
-) -> bool:
-    bias = own.get(f"{HEAD}bias")
-    if bias is None or checkpoint.classes != len(bias):
-        return False
-    known = checkpoint.class_names
-    return names is None or known is None or tuple(names) == known

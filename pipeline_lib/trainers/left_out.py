@@ -1,5 +1,6 @@
 """Videos that a training or an evaluation had to do without."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline_lib.errors import BatchError
 from pipeline_lib.storage.tables import write_csv
 
 FAILURES = "failures.csv"
+logger = logging.getLogger(__name__)
 
 
 def failure_table(missing: Sequence[tuple[str, MissingVideo]]) -> pd.DataFrame:
@@ -34,7 +36,12 @@ def write_failures(folder: Path, failures: Sequence[tuple[str, MissingVideo]]) -
 
 
 def raise_left_out(
-    missing: Sequence[tuple[str, MissingVideo]], listed: int, out: Path, section: str
+    missing: Sequence[tuple[str, MissingVideo]],
+    listed: int,
+    out: Path,
+    section: str,
+    *,
+    wrote: str = "",
 ) -> None:
     """Turn videos that were left out into the error a batch ends with, if there are some.
 
@@ -43,12 +50,15 @@ def raise_left_out(
         listed: How many videos there are, with these.
         out: Folder of the table of them.
         section: Of the parameters, for the message.
+        wrote: What was done all the same; logged before the error.
 
     Raises:
         BatchError: There are some.
     """
     if not missing:
         return
+    if wrote:
+        logger.info("%s", wrote)
     split, video = missing[0]
     raise BatchError(
         f"{len(missing)} of {listed} videos could not be used, first: "

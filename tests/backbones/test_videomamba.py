@@ -11,8 +11,9 @@ import torch
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.loading import load_backbone
 from pipeline_lib.backbones.videomamba import load_videomamba
-from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba, start_from
+from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba
 from pipeline_lib.backbones.videomamba_folder import open_videomamba, save_videomamba
+from pipeline_lib.backbones.videomamba_start import start_from
 from pipeline_lib.config import ExtractConfig, RuntimeConfig, VideoMambaBackboneConfig
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.networks.videomamba import VideoMamba, VideoMambaShape

@@ -17,6 +17,7 @@ from pipeline_lib.runtime.distributed import ALONE, Group, joined
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.left_out import FAILURES, raise_left_out
+from pipeline_lib.trainers.places import VideoPlaces
 from pipeline_lib.trainers.repeating import repeatable
 from pipeline_lib.trainers.tempme_stop.parts import Adapters
 from pipeline_lib.trainers.tempme_stop.phases import Finished, Training, whole_history
@@ -27,27 +28,6 @@ logger = logging.getLogger(__name__)
 
 # Frames, or captions, at a time where no gradient is kept.
 _BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the trainer reads and writes; the defaults are the pipeline's own.
-
-    Attributes:
-        data_root: Folder that paths of the data set fall back to.
-        out: A model folder for each published epoch, and ``config.json``.
-        history: CSV of the epochs.
-        tensorboard: Holds one directory a phase; part of no result.
-        scratch: Holds the state of unfinished phases.
-        frames: Holds scaled frames, which any run may share.
-    """
-
-    data_root: Path
-    out: Path = Path("data/models/tempme_stop")
-    history: Path = Path("metrics/plots/tempme_stop/history.csv")
-    tensorboard: Path = Path("data/tensorboard/tempme_stop")
-    scratch: Path = Path("data/.scratch")
-    frames: Path = Path("data/.scratch/frames")
 
 
 @dataclass(frozen=True)
@@ -62,16 +42,6 @@ class Trained:
     phases: list[Finished]
     splits: Splits
 
-    def raise_failures(self, config: TempMeStopConfig, out: Path) -> None:
-        """Turn videos that were left out into the error a batch ends with, if it is wanted.
-
-        Raises:
-            BatchError: ``dataset.on_missing`` is ``stop``, and there are some.
-        """
-        if config.dataset.on_missing == "stop":
-            splits = self.splits
-            raise_left_out(splits.missing, splits.listed, out, "train.tempme_stop")
-
 
 def train(params: Params, *, scratch: Path, progress: Progress) -> str:
     """The stage ``train tempme_stop``; see :class:`pipeline_lib.trainers.Trainer`.
@@ -81,7 +51,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
             says to stop then.
     """
     config = params.train.tempme_stop
-    places = Places(data_root=Path(params.data.root), scratch=scratch, frames=scratch / "frames")
+    places = VideoPlaces.of("tempme_stop", params.data.root, scratch)
     with joined(params.runtime.device) as group, repeatable(group.device):
         trained = train_tempme_stop(
             config,
@@ -94,17 +64,16 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
         )
     if not group.is_main:
         return ""
-    line = _summary(trained, places)
-    if config.dataset.on_missing == "stop" and trained.splits.missing:
-        logger.info("%s", line)
-        trained.raise_failures(config, places.out)
+    line, splits = _summary(trained, places), trained.splits
+    if config.dataset.on_missing == "stop":
+        raise_left_out(splits.missing, splits.listed, places.out, "train.tempme_stop", wrote=line)
     return line
 
 
 def train_tempme_stop(
     config: TempMeStopConfig,
     section: ClipConfig,
-    places: Places,
+    places: VideoPlaces,
     group: Group = ALONE,
     *,
     reading: ExtractConfig | None = None,
@@ -235,7 +204,7 @@ def _facts(
     }
 
 
-def _summary(trained: Trained, places: Places) -> str:
+def _summary(trained: Trained, places: VideoPlaces) -> str:
     last = trained.phases[-1]
     record, before = last.record, trained.phases[0].before
     wrote = f"wrote {places.out}: best epoch {record.best_epoch} of {record.epoch}"

@@ -9,12 +9,8 @@ from typing import Any
 import torch
 
 from pipeline_lib.backbones.transformers_folder import SAFETENSORS
-from pipeline_lib.backbones.videomamba_checkpoint import (
-    VideoMambaCheckpoint,
-    read_videomamba,
-    require_size,
-    start_from,
-)
+from pipeline_lib.backbones.videomamba_checkpoint import VideoMambaCheckpoint, read_videomamba
+from pipeline_lib.backbones.videomamba_start import require_size, start_from
 from pipeline_lib.config import VideoMambaConfig
 from pipeline_lib.errors import ConfigError, WeightsError, did_you_mean
 from pipeline_lib.networks.videomamba import VideoMamba, VideoMambaShape

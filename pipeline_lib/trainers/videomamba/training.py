@@ -19,6 +19,7 @@ from pipeline_lib.runtime.lanes import cores
 from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.left_out import FAILURES, raise_left_out
+from pipeline_lib.trainers.places import VideoPlaces
 from pipeline_lib.trainers.repeating import repeatable
 from pipeline_lib.trainers.videomamba.presets import Settings, resolve
 from pipeline_lib.trainers.videomamba.publishing import publish, whole_history
@@ -39,26 +40,14 @@ _LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the trainer reads and writes; the defaults are the pipeline's own.
+class Places(VideoPlaces):
+    """Inputs and outputs.
 
     Attributes:
-        data_root: Folder that paths of the data set fall back to.
         pretrained: What masked pretraining wrote.
-        out: A model folder for each published epoch, and ``config.json``.
-        history: CSV of the epochs.
-        tensorboard: Holds one directory a run; part of no result.
-        scratch: Holds the state of unfinished runs.
-        frames: Holds frames that are kept on disk, which any run may share.
     """
 
-    data_root: Path
     pretrained: Path = Path("data/models/videomamba_pretrain/best")
-    out: Path = Path("data/models/videomamba")
-    history: Path = Path("metrics/plots/videomamba/history.csv")
-    tensorboard: Path = Path("data/tensorboard/videomamba")
-    scratch: Path = Path("data/.scratch")
-    frames: Path = Path("data/.scratch/frames")
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
             says to stop then.
     """
     config = params.train.videomamba
-    places = Places(data_root=Path(params.data.root), scratch=scratch, frames=scratch / "frames")
+    places = Places.of("videomamba", params.data.root, scratch)
     with joined(params.runtime.device) as group, repeatable(group.device):
         trained = train_videomamba(
             config,
@@ -97,11 +86,9 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
         )
     if not group.is_main:
         return ""
-    line = _summary(trained, config, places)
-    if config.dataset.on_missing == "stop" and trained.splits.missing:
-        logger.info("%s", line)
-        splits = trained.splits
-        raise_left_out(splits.missing, splits.listed, places.out, "train.videomamba")
+    line, splits = _summary(trained, config, places), trained.splits
+    if config.dataset.on_missing == "stop":
+        raise_left_out(splits.missing, splits.listed, places.out, "train.videomamba", wrote=line)
     return line
 
 

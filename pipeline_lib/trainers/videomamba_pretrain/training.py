@@ -31,6 +31,7 @@ from pipeline_lib.runtime.progress import SILENT, Progress
 from pipeline_lib.storage.tables import write_csv
 from pipeline_lib.trainers.left_out import FAILURES, raise_left_out
 from pipeline_lib.trainers.loop import Plan, fit, history_table, require_choice
+from pipeline_lib.trainers.places import VideoPlaces
 from pipeline_lib.trainers.repeating import repeatable
 from pipeline_lib.trainers.resume import Record, RunFolder, run_fingerprint
 from pipeline_lib.trainers.videomamba.splits import Splits, open_splits
@@ -44,27 +45,6 @@ logger = logging.getLogger(__name__)
 _SECTION = "train.videomamba.pretrain"
 # Frames that the teacher sees at a time.
 _TEACHER_FRAMES = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the trainer reads and writes; the defaults are the pipeline's own.
-
-    Attributes:
-        data_root: Folder that paths of the data set fall back to.
-        out: A model folder for each published epoch, and ``config.json``.
-        history: CSV of the epochs.
-        tensorboard: Holds one directory a run; part of no result.
-        scratch: Holds the state of unfinished runs.
-        frames: Holds frames that are kept on disk, which any run may share.
-    """
-
-    data_root: Path
-    out: Path = Path("data/models/videomamba_pretrain")
-    history: Path = Path("metrics/plots/videomamba_pretrain/history.csv")
-    tensorboard: Path = Path("data/tensorboard/videomamba_pretrain")
-    scratch: Path = Path("data/.scratch")
-    frames: Path = Path("data/.scratch/frames")
 
 
 @dataclass(frozen=True)
@@ -88,7 +68,7 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
             says to stop then.
     """
     config = params.train.videomamba
-    places = Places(data_root=Path(params.data.root), scratch=scratch, frames=scratch / "frames")
+    places = VideoPlaces.of("videomamba_pretrain", params.data.root, scratch)
     with joined(params.runtime.device) as group, repeatable(group.device):
         trained = pretrain(
             config,
@@ -102,18 +82,16 @@ def train(params: Params, *, scratch: Path, progress: Progress) -> str:
         )
     if not group.is_main:
         return ""
-    line = _summary(trained, places)
-    if config.dataset.on_missing == "stop" and trained.splits.missing:
-        logger.info("%s", line)
-        splits = trained.splits
-        raise_left_out(splits.missing, splits.listed, places.out, "train.videomamba")
+    line, splits = _summary(trained, places), trained.splits
+    if config.dataset.on_missing == "stop":
+        raise_left_out(splits.missing, splits.listed, places.out, "train.videomamba", wrote=line)
     return line
 
 
 def pretrain(
     config: VideoMambaConfig,
     section: ClipConfig,
-    places: Places,
+    places: VideoPlaces,
     group: Group = ALONE,
     *,
     exclude: Sequence[str] = (),
@@ -180,7 +158,7 @@ def _run(
     config: VideoMambaConfig,
     splits: Splits,
     facts: dict[str, Any],
-    places: Places,
+    places: VideoPlaces,
     group: Group,
     progress: Progress,
 ) -> Trained:
@@ -303,7 +281,7 @@ def _facts(
     }
 
 
-def _summary(trained: Trained, places: Places) -> str:
+def _summary(trained: Trained, places: VideoPlaces) -> str:
     record, missing = trained.record, len(trained.splits.missing)
     wrote = f"wrote {places.out}: epoch {record.best_epoch} of {record.epoch}"
     end = f"; {missing} videos left out, see {places.out / FAILURES}" if missing else ""

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from pipeline_lib.config import ClipConfig, TempMeStopConfig, VideoTextConfig
-from pipeline_lib.trainers.tempme_stop.training import Places
+from pipeline_lib.trainers.places import VideoPlaces
 from tests.support.tiny_clip import CONFIG
 
 COLOURS = {
@@ -72,8 +72,8 @@ def config(dataset: dict | None = None, **changes) -> TempMeStopConfig:
     )  # fmt: skip
 
 
-def places(root: Path) -> Places:
-    return Places(
+def places(root: Path) -> VideoPlaces:
+    return VideoPlaces(
         data_root=root / "data",
         out=root / "models" / "tempme_stop",
         history=root / "plots" / "history.csv",

@@ -24,6 +24,7 @@ from pipeline_lib.errors import BatchError, ConfigError, DataError, WeightsError
 from pipeline_lib.runtime.progress import SILENT
 from pipeline_lib.trainers import TRAINERS
 from pipeline_lib.trainers.curves import scalar_tag
+from pipeline_lib.trainers.left_out import raise_left_out
 from pipeline_lib.trainers.tempme_stop import phases
 from pipeline_lib.trainers.tempme_stop.parts import require_unchanged, sha256_of
 from pipeline_lib.trainers.tempme_stop.training import train_tempme_stop
@@ -206,10 +207,9 @@ def test_videos_that_are_no_videos_are_listed(root, caplog):
     assert owners.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert trained.splits.train.rows.tolist() == [0, 2, 3, 4, 5]
     assert "untrained weights" in caplog.text
-    out = places(root).out
-    trained.raise_failures(config(), out)
+    out, splits = places(root).out, trained.splits
     with pytest.raises(BatchError, match=r"2 of 12 videos could not be used(.|\n)*failures\.csv"):
-        trained.raise_failures(config({"on_missing": "stop"}), out)
+        raise_left_out(splits.missing, splits.listed, out, "train.tempme_stop")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pipeline_lib.config import (
     VideoMambaModelConfig,
     VideoMambaPretrainConfig,
 )
-from pipeline_lib.trainers.videomamba_pretrain.training import Places
+from pipeline_lib.trainers.places import VideoPlaces
 
 COLOURS = ((230, 20, 20), (20, 210, 30), (30, 40, 240), (250, 250, 250), (240, 230, 20))
 FRAMES = 8
@@ -57,8 +57,8 @@ def config(
     )
 
 
-def places(root: Path) -> Places:
-    return Places(
+def places(root: Path) -> VideoPlaces:
+    return VideoPlaces(
         data_root=root / "data",
         out=root / "models" / "pretrain",
         history=root / "plots" / "history.csv",

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba, start_from
+from pipeline_lib.backbones.videomamba_checkpoint import read_videomamba
+from pipeline_lib.backbones.videomamba_start import start_from
 from pipeline_lib.config import DataConfig, ExtractConfig, Params, RuntimeConfig, TrainSection
 from pipeline_lib.errors import BatchError, ConfigError
 from pipeline_lib.networks.videomamba import VideoMamba
