@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-fast lint format env clean
+.PHONY: help demo test test-fast lint format docs published browser env clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,14 @@ lint: env  ## ruff, mypy, import-linter, and the rules of tests/test_house.py
 format: env  ## let ruff repair and format
 	ruff check --fix .
 	ruff format .
+
+published: env  ## fetch the published weights and switch params.yaml to them
+	clipline weights fetch clip slowfast dinov2 videomamba --use
+
+browser:  ## Debian's Chromium (as root) for the tests of pages, which are skipped without it
+	@command -v chromedriver >/dev/null || apt-get update -q
+	@command -v chromedriver >/dev/null || apt-get -o Acquire::Retries=3 install -yq \
+	  --no-install-recommends chromium chromium-driver fonts-dejavu-core
 
 env: $(READY)  ## make .venv with the pinned versions
 

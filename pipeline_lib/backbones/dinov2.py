@@ -19,7 +19,7 @@ from pipeline_lib.backbones.transformers_folder import (
     quiet,
     read_config,
 )
-from pipeline_lib.backbones.weight_files import UNTRAINED, load_weights
+from pipeline_lib.backbones.weight_files import UNTRAINED, PublishedFile, load_weights
 from pipeline_lib.config import DinoV2Config
 from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.fingerprint import sha256_file
@@ -27,6 +27,13 @@ from pipeline_lib.video.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from pipeline_lib.video.scaling import Resize
 
 PUBLISHED = "facebook"
+# The hash and the megabytes of each model.safetensors, as its page on the hub states them.
+_STATED: dict[str, tuple[str | None, int]] = {
+    "small": ("ae1e99fcefd534ed978cdeb8326f08030c96e28b7a81ffcbc98a857c84d14be1", 88),
+    "base": ("d73036b56966966d07975d696bde331762f37297e2f095de8cea0040c3aa0841", 346),
+    "large": ("399fba97a95f22c36834418bc69373364a99af3a1153da1c0fb31db567c92e23", 1220),
+    "giant": (None, 4550),
+}
 # Raised whenever this file changes the features it gives for the same frames and weights.
 VERSION = 1
 _SETTING = "extract.dinov2.weights"
@@ -46,6 +53,16 @@ _COMMON = {
     "mlp_ratio": 4,
     "layerscale_value": 1.0,
 }
+
+
+def published_files(model: str) -> tuple[PublishedFile, ...]:
+    """The files of the folder that Facebook published for ``model``."""
+    address = f"https://huggingface.co/{_repository(model)}/resolve/main"
+    sha256, megabytes = _STATED[model]
+    return (
+        PublishedFile(f"{address}/{CONFIG}", "Apache-2.0", megabytes=0),
+        PublishedFile(f"{address}/{SAFETENSORS}", "Apache-2.0", sha256, megabytes),
+    )
 
 
 class DinoV2Backbone(Backbone):
@@ -97,10 +114,14 @@ def _build(model: str) -> Any:
     return transformers.Dinov2Model(config)
 
 
+def _repository(model: str) -> str:
+    return f"facebook/dinov2-{model}"
+
+
 def _folder(config: DinoV2Config) -> Path:
     if config.weights == PUBLISHED:
-        repository = f"facebook/dinov2-{config.model}"
-        return fetch_folder(repository, (CONFIG, SAFETENSORS), f"set {_SETTING} to that folder")
+        names = tuple(file.filename for file in published_files(config.model))
+        return fetch_folder(_repository(config.model), names, f"set {_SETTING} to that folder")
     folder = Path(config.weights)
     if not folder.is_dir():
         raise WeightsError(

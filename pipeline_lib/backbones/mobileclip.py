@@ -38,8 +38,10 @@ SECTION = "extract.mobileclip"
 S0 = "MobileCLIP-S0"
 PUBLISHED = {
     "apple": PublishedFile(
-        "https://docs-assets.developer.apple.com/ml-research/datasets/mobileclip/mobileclip_s0.pt",
+        "https://huggingface.co/apple/MobileCLIP-S0/resolve/main/mobileclip_s0.pt",
         "Apple Machine Learning Research Model License: research only, no commercial use",
+        sha256="809b408eff74f8058843e86a1f92967097d42ba782450e85b8f4867b7f0ca0b7",
+        megabytes=216,
     )
 }
 # Pixels stay in [0, 1], as Apple's own preprocessing leaves them.

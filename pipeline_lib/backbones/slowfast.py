@@ -14,6 +14,7 @@ PUBLISHED = {
     "kinetics400": PublishedFile(
         "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/SLOWFAST_8x8_R50.pyth",
         "Apache-2.0",
+        megabytes=138,  # its publisher states no hash
     )
 }
 # Raised whenever this file changes the features it gives for the same frames and weights.

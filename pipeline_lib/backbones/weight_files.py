@@ -30,10 +30,14 @@ class PublishedFile:
     Attributes:
         url: Where it is.
         license: What its publisher allows.
+        sha256: Of its bytes, as its publisher states it; ``None`` where no such statement is known.
+        megabytes: About its size, for those who decide whether to fetch it.
     """
 
     url: str
     license: str
+    sha256: str | None = None
+    megabytes: int | None = None
 
     @property
     def filename(self) -> str:
@@ -68,8 +72,10 @@ def find_weights(weights: str, published: Mapping[str, PublishedFile], section: 
     try:
         require_host(entry.url)
         with replacing(cached) as temporary:
-            torch.hub.download_url_to_file(entry.url, str(temporary), progress=False)
-    except OSError as error:
+            torch.hub.download_url_to_file(
+                entry.url, str(temporary), hash_prefix=entry.sha256, progress=False
+            )
+    except (OSError, RuntimeError) as error:  # the second where its hash is another one
         raise WeightsError(
             f"Cannot fetch the weights {weights!r}: {error}.",
             hint=f"Download {entry.url} elsewhere ({entry.license}), copy it to data/weights/ and "

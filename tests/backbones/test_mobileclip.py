@@ -144,7 +144,7 @@ def test_without_network_the_file_and_its_licence_are_named(monkeypatch, tmp_pat
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(WeightsError, match="Cannot fetch the weights 'apple'") as caught:
         load_mobileclip(MobileClipConfig(), Placement())
-    assert "mobileclip/mobileclip_s0.pt" in caught.value.hint
+    assert "MobileCLIP-S0/resolve/main/mobileclip_s0.pt" in caught.value.hint
     assert "research only" in caught.value.hint
     assert "set extract.mobileclip.weights" in caught.value.hint
 
