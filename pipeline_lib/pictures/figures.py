@@ -1,7 +1,7 @@
 """What all figures share: colours, texts of any script, and PNG files of equal bytes."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unicodedata import east_asian_width
@@ -43,13 +43,19 @@ def plain_texts() -> Iterator[None]:
         yield
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
+def save_png(figure: Figure, path: Path, texts: Mapping[str, str] | None = None) -> None:
+    """Write a figure; the same figure gives the same bytes.
+
+    Args:
+        figure: From :func:`new_figure`.
+        path: The PNG to write.
+        texts: Facts that go into the file as text chunks, keyword to words.
+    """
     with replacing(path) as temporary, warnings.catch_warnings():
         # Where no installed font has a character a box stands for it; the tables have the name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         # matplotlib writes its version into the file unless told not to.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(temporary, format="png", metadata={"Software": None, **(texts or {})})
 
 
 def columns(text: str) -> int:

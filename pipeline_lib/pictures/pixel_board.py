@@ -1,6 +1,6 @@
 """A figure drawn on in pixels: without matplotlib's axes, which cost most of a small picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,6 @@ class PixelBoard:
         """Bars of one height, float [n] each."""
         self.areas(rectangles(left, right, low, high), **style)
 
-    def save(self, path: Path) -> None:
-        """Write the picture; the same calls give the same bytes."""
-        save_png(self._figure, path)
+    def save(self, path: Path, texts: Mapping[str, str] | None = None) -> None:
+        """Write the picture, ``texts`` into its file; the same calls give the same bytes."""
+        save_png(self._figure, path, texts)

@@ -18,6 +18,7 @@ from pipeline_lib.pictures.figures import (
 from pipeline_lib.pictures.fonts import font_families
 from pipeline_lib.pictures.pixel_board import PixelBoard
 from pipeline_lib.pictures.probability_lines import Series, Steps, choose_series, steps
+from pipeline_lib.pictures.time_axis import TimeAxis
 from pipeline_lib.pictures.time_bars import owned_times, runs, time_ticks, time_words
 
 # All in pixels.
@@ -93,6 +94,8 @@ class ProbabilitySheet:
     def draw(self, path: Path, timeline: ProbabilityTimeline) -> None:
         """Write one picture; the same timeline gives the same bytes.
 
+        The file itself says where its time axis lies: see :mod:`pipeline_lib.pictures.time_axis`.
+
         Args:
             path: The PNG to write.
             timeline: What it shows.
@@ -142,7 +145,8 @@ class _Picture:
         self._draw_events(events)
         self._draw_lines(panel)
         self._draw_titles(top)
-        self._board.save(path)
+        axis = TimeAxis(_LEFT, _RIGHT, _WIDTH, float(self._last))
+        self._board.save(path, axis.as_texts())
 
     def _x(self, seconds: np.ndarray) -> np.ndarray:
         return _LEFT + (_RIGHT - _LEFT) * np.asarray(seconds, float) / self._last
