@@ -1,15 +1,16 @@
 """Changing values in ``params.yaml``, which keeps its comments, its order and its quotes."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline_lib.params_file import load_params
-from pipeline_lib.storage.atomic import replacing
+from pipeline_lib.storage.atomic import write_text
 
 _LONGEST_LINE = 4096  # ruamel would fold lines of the user's that are longer
 
@@ -28,24 +29,54 @@ def edit_params(path: Path, changes: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: The file cannot be used, before or after.
     """
+    text, changed = edited_text(path, changes)
+    if changed:
+        write_text(path, text)
+    return changed
+
+
+def edited_text(
+    path: Path, changes: Mapping[str, Any], whole: Collection[str] = ()
+) -> tuple[str, list[str]]:
+    """What :func:`edit_params` would write; nothing is.
+
+    Args:
+        path: The parameter file.
+        changes: As there.
+        whole: Keys of mappings that are replaced as a whole, on one line.
+
+    Returns:
+        The new text, and a line for each parameter that is another one in it.
+
+    Raises:
+        ConfigError: The file cannot be used, before or after.
+    """
     load_params(path)
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.width = _LONGEST_LINE
     # As this project writes its own; an empty value is null.
     yaml.representer.add_representer(type(None), _empty)
-    tree = yaml.load(path.read_text(encoding="utf-8"))
+    before = path.read_text(encoding="utf-8")
+    tree = yaml.load(before)
     changed = []
     for key, value in changes.items():
         *sections, last = key.split(".")
-        changed += _merge(_inner(tree, *sections), {last: value}, ".".join(sections))
-    if changed:
-        text = io.StringIO()
-        yaml.dump(tree, text)
-        with replacing(path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8", newline="\n")
-            load_params(temporary)
-    return changed
+        section = _inner(tree, *sections)
+        if key in whole and section.get(last) != value:
+            section[last] = _mapping_in_one_line(value)
+            changed.append(f"{key}: {value}")
+        elif key not in whole:
+            changed += _merge(section, {last: value}, ".".join(sections))
+    if not changed:
+        return before, []
+    text = io.StringIO()
+    yaml.dump(tree, text)
+    with TemporaryDirectory() as folder:
+        trial = Path(folder) / path.name
+        write_text(trial, text.getvalue())
+        load_params(trial)
+    return text.getvalue(), changed
 
 
 def _inner(tree: Any, *keys: str) -> CommentedMap:
@@ -70,6 +101,12 @@ def _merge(tree: CommentedMap, values: Mapping[str, Any], place: str) -> list[st
 
 def _in_one_line(values: Any) -> CommentedSeq:
     line = CommentedSeq(values)
+    line.fa.set_flow_style()
+    return line
+
+
+def _mapping_in_one_line(values: Mapping[str, Any]) -> CommentedMap:
+    line = CommentedMap(values)
     line.fa.set_flow_style()
     return line
 

@@ -12,6 +12,7 @@ from pipeline_lib.paths import nfc
 
 _COLUMNS = ("file_name", "start_time", "end_time")
 _ALIASES = {"filename": "file_name"}
+_LABELS = ("class", "class_name", "label")
 _LISTED = 10
 
 
@@ -24,12 +25,28 @@ class EventRow:
         file_name: The cell as text in NFC, with or without a suffix.
         start_s: Start in seconds.
         end_s: End in seconds, after the start.
+        label: The cell of a column ``class``, ``class_name`` or ``label`` as text in NFC; empty
+            where there is none. The pipeline takes the class from the table's name.
     """
 
     line: int
     file_name: str
     start_s: float
     end_s: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        line: Line of the file.
+        says: All that is wrong with it.
+    """
+
+    line: int
+    says: str
 
 
 def read_events(path: Path) -> tuple[EventRow, ...]:
@@ -44,22 +61,32 @@ def read_events(path: Path) -> tuple[EventRow, ...]:
             fields, a blank name, a time that is none, or an end that is not after its start.
             All bad rows of the file are counted and the first ten named by line and field.
     """
+    rows, bad = sift_events(path)
+    if bad:
+        raise _bad_rows(path, [f"row {row.line}: {row.says}" for row in bad])
+    return rows
+
+
+def sift_events(path: Path) -> tuple[tuple[EventRow, ...], tuple[BadRow, ...]]:
+    """The good rows of an annotation table and the bad ones; see :func:`read_events`.
+
+    Raises:
+        DataError: The file cannot be read, or lacks a column.
+    """
     records = _records(path)
     header_line, header = next(records, (1, []))
     if isinstance(header, str):
         raise DataError(f"{path} row {header_line}: {header}.")
     position = _columns(header, path)
     rows: list[EventRow] = []
-    problems: list[str] = []
+    bad: list[BadRow] = []
     for line, record in records:
         found = record if isinstance(record, str) else _row(line, record, len(header), position)
         if isinstance(found, EventRow):
             rows.append(found)
         else:
-            problems.append(f"row {line}: {found}")
-    if problems:
-        raise _bad_rows(path, problems)
-    return tuple(rows)
+            bad.append(BadRow(line, found))
+    return tuple(rows), tuple(bad)
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str] | str]]:
@@ -107,7 +134,9 @@ def _columns(header: Sequence[str], path: Path) -> dict[str, int]:
                 f"{path} row 1: no column {column!r}; it has {shown}.",
                 hint=_column_hint(column, names),
             )
-    return {column: names.index(column) for column in _COLUMNS}
+    label = next((name for name in _LABELS if name in names), None)
+    wanted = (*_COLUMNS, label) if label else _COLUMNS
+    return {column: names.index(column) for column in wanted}
 
 
 def _column_hint(column: str, names: Sequence[str]) -> str:
@@ -137,7 +166,8 @@ def _row(line: int, fields: Sequence[str], width: int, position: dict[str, int])
         )
     if problems:
         return "; ".join(problems)
-    return EventRow(line, nfc(cells["file_name"]), *times)
+    label = next((nfc(cells[name]) for name in _LABELS if name in cells), "")
+    return EventRow(line, nfc(cells["file_name"]), times[0], times[1], label)
 
 
 def _bad_rows(path: Path, problems: Sequence[str]) -> DataError:

@@ -49,7 +49,7 @@ def match_events(tables: Mapping[str, EventTable], lengths: Mapping[str, float])
     found: defaultdict[str, list[Event]] = defaultdict(list)
     unmatched = 0
     for class_name, table in tables.items():
-        stems = _Stems(by_class[class_name])
+        stems = StemIndex(by_class[class_name])
         lost: list[EventRow] = []
         for row in table.rows:
             videos = stems.find(row.file_name)
@@ -63,8 +63,15 @@ def match_events(tables: Mapping[str, EventTable], lengths: Mapping[str, float])
     return MatchedEvents(_inside(found, lengths), unmatched)
 
 
-class _Stems:
-    """The videos of one class by stem, and by stem without encoder."""
+class StemIndex:
+    """The videos of one class by stem, and by stem without encoder.
+
+    Args:
+        videos: Ids ``{split}/{class}/{stem}``.
+
+    Attributes:
+        asked: The names that were looked up, and what was found.
+    """
 
     def __init__(self, videos: Iterable[str]) -> None:
         self.exact: defaultdict[str, list[str]] = defaultdict(list)
@@ -76,6 +83,7 @@ class _Stems:
             self.plain[without_encoder(stem)].append(video)
 
     def find(self, file_name: str) -> list[str]:
+        """The videos that a row means: those of its name in any split."""
         stem = stem_of(file_name)
         found = (
             self.exact.get(file_name)
@@ -87,7 +95,7 @@ class _Stems:
 
 
 def _warn_unmatched(
-    table: EventTable, class_name: str, rows: Sequence[EventRow], stems: _Stems
+    table: EventTable, class_name: str, rows: Sequence[EventRow], stems: StemIndex
 ) -> None:
     if not rows:
         return
@@ -107,7 +115,7 @@ def _warn_unmatched(
     )
 
 
-def _warn_shared(table: EventTable, stems: _Stems) -> None:
+def _warn_shared(table: EventTable, stems: StemIndex) -> None:
     shared = [(name, videos) for name, videos in stems.asked.items() if len(videos) > 1]
     if shared:
         name, videos = shared[0]

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline_lib.annotations.events_csv import EventRow, read_events
+from pipeline_lib.annotations.events_csv import BadRow, EventRow, read_events, sift_events
 from pipeline_lib.errors import DataError
 
 HEADER = "file_name,start_time,end_time\n"
@@ -117,3 +117,13 @@ def test_unreadable_bytes_and_files(table, tmp_path):
 
 def test_header_alone_is_no_event(table):
     assert read_events(table(HEADER)) == ()
+
+
+def test_good_and_bad_rows_are_sifted_and_a_label_is_kept(table):
+    path = table("file_name,class,start_time,end_time\na, fall ,1,2\nb,fire,2,1\n,x,y\n")
+    rows, bad = sift_events(path)
+    assert rows == (EventRow(2, "a", 1.0, 2.0, "fall"),)
+    assert bad == (
+        BadRow(3, "end_time '1' is not after start_time '2'"),
+        BadRow(4, "3 fields where the header has 4"),
+    )
