@@ -82,6 +82,9 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
     Args:
         model: The model's name.
         tree: Nested names to numbers or ``None``.
+
+    Raises:
+        DataError: ``control`` or ``gain``, or a control, is a number instead of a sub-tree.
     """
     rows = []
     for name, branch in tree.items():
@@ -90,9 +93,10 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
                 rows.append(Row(model, (name,), branch, {}))
             continue
         controls = {
-            control: dict(_leaves(values)) for control, values in branch.get(CONTROLS, {}).items()
+            control: dict(_leaves(values))
+            for control, values in _branch(model, name, branch, CONTROLS).items()
         }
-        gains = dict(_leaves(branch.get(GAIN, {})))
+        gains = dict(_leaves(_branch(model, name, branch, GAIN)))
         own = {key: value for key, value in branch.items() if key not in (CONTROLS, GAIN)}
         for path, value in filter(lambda leaf: _is_number(leaf[1]), _leaves(own)):
             beside = {c: found[path] for c, found in controls.items() if path in found}
@@ -100,6 +104,16 @@ def rows_of(model: str, tree: dict[str, Any]) -> list[Row]:
             gain = Gain(gains[mean], gains.get(error)) if mean in gains else None
             rows.append(Row(model, (name, *path), value, beside, gain))
     return rows
+
+
+def _branch(model: str, name: str, tree: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    branch = tree.get(kind, {})
+    if not isinstance(branch, dict) or not all(isinstance(v, dict) for v in branch.values()):
+        raise DataError(
+            f"{model}.json: {name}.{kind} has to hold a sub-tree for each name.",
+            hint="Run the stage that writes it again, or `git checkout` the file.",
+        )
+    return branch
 
 
 def headlines(rows: list[Row]) -> list[Row]:

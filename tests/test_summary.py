@@ -107,3 +107,12 @@ def test_a_gain_stands_beside_its_number_and_is_no_row_of_its_own() -> None:
     assert list(rows) == ["test.recall.at_1", "test.recall.at_4"]
     assert rows["test.recall.at_1"].gain is None
     assert rows["test.recall.at_4"].gain == Gain(0.25, None)
+
+
+@pytest.mark.parametrize("kind", ["control", "gain"])
+@pytest.mark.parametrize("wrong", [3.0, {"chance": 0.5}])
+def test_a_control_that_is_no_branch_is_named(kind, wrong):
+    if kind == "gain" and wrong != 3.0:
+        wrong = {"frame": 0.5}
+    with pytest.raises(DataError, match=rf"coop\.json: test\.{kind} has to hold"):
+        rows_of("coop", {"test": {"accuracy": 0.5, kind: wrong}})
