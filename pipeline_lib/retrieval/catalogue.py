@@ -146,11 +146,6 @@ def vectors_stand(out: Path, manifest: Manifest) -> bool:
         return False
 
 
-def entries_of_rows(table: pd.DataFrame, rows: NDArray[np.int64]) -> dict[int, Entry]:
-    """The videos that some vectors are of, by row; a million others stay columns."""
-    return {entry.row: entry for entry in _entries(table[table["row"].isin(rows)])}
-
-
 def forget(out: Path, catalogue: Catalogue, names: Sequence[str]) -> None:
     """Mark videos as not embedded, before their records are written anew.
 

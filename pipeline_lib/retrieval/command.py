@@ -210,6 +210,24 @@ def retrieve(
     return _report([found], options.segments, many=False)
 
 
+def as_embedded(folder: Path, asked: Asked) -> Asked:
+    """The model that made a folder of embeddings, where none is named.
+
+    Raises:
+        DataError: The folder holds no embeddings, or is damaged.
+    """
+    if not is_catalogue(folder):
+        raise DataError(
+            f"{folder}: a folder without embeddings.",
+            hint=f"`clipline embed {folder} --out FOLDER` makes them; then retrieve from FOLDER.",
+        )
+    if asked.model is None and asked.config is None:
+        made_by = read_manifest(folder).opened_from
+        paths = {key: Path(value) if value else None for key, value in made_by.items()}
+        return Asked(paths["model"], paths["config"], asked.device, asked.allow_untrained)
+    return asked
+
+
 def read_queries(path: Path) -> list[Any]:
     """The queries of a JSON file.
 
@@ -236,16 +254,7 @@ def _answer_folder(
     top_k: int | None,
     wanted: MomentOptions,
 ) -> RetrieveReport:
-    if not is_catalogue(folder):
-        raise DataError(
-            f"{folder}: a folder without embeddings.",
-            hint=f"`clipline embed {folder} --out FOLDER` makes them; then retrieve from FOLDER.",
-        )
-    if asked.model is None and asked.config is None:
-        made_by = read_manifest(folder).opened_from
-        paths = {key: Path(value) if value else None for key, value in made_by.items()}
-        asked = Asked(paths["model"], paths["config"], asked.device, asked.allow_untrained)
-    choice = asked.choice(runtime)
+    choice = as_embedded(folder, asked).choice(runtime)
     settings = MomentOptions.of(choice.settings, top_k)
     options = replace(settings, top_k=wanted.top_k, every_s=wanted.every_s)
     searcher = Searcher(open_model(choice))

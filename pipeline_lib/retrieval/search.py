@@ -9,25 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline_lib.backbones.retrieval_model import RetrievalModel
-from pipeline_lib.errors import CliplineError, ConfigError, DataError, VideoError, WeightsError
-from pipeline_lib.retrieval.catalogue import (
-    INDEX,
-    Manifest,
-    entries_of_rows,
-    read_manifest,
-    read_table,
-)
+from pipeline_lib.errors import CliplineError, ConfigError, DataError, VideoError
+from pipeline_lib.retrieval.catalogue import read_manifest
 from pipeline_lib.retrieval.dense import dense_record
-from pipeline_lib.retrieval.embedding import Failed, embed_files, model_fingerprint
+from pipeline_lib.retrieval.embedded_folder import EmbeddedFolder
+from pipeline_lib.retrieval.embedding import Failed, embed_files
 from pipeline_lib.retrieval.moments import Moment, find_moments, frame_scores
 from pipeline_lib.retrieval.queries import embed_query
-from pipeline_lib.retrieval.records import VideoRecord, read_record
+from pipeline_lib.retrieval.records import VideoRecord
 from pipeline_lib.retrieval.unified_config import UnifiedModelConfig
-from pipeline_lib.retrieval.vector_index import VectorIndex
 
 # A batch asks the same video again and again: so many frame vectors, of those that were asked for
 # last, are kept; the vectors of one video are, whatever their number.
@@ -145,7 +138,7 @@ class Searcher:
     def __init__(self, model: RetrievalModel) -> None:
         self.model = model
         self._records: OrderedDict[tuple[Path, float | None], VideoRecord] = OrderedDict()
-        self._opened: tuple[tuple[Path, str], VectorIndex, pd.DataFrame] | None = None
+        self._opened: tuple[tuple[Path, str], EmbeddedFolder] | None = None
 
     def record(self, video: Path, every_s: float | None = None) -> VideoRecord:
         """The vectors of a video.
@@ -184,7 +177,7 @@ class Searcher:
         """
         start = time.perf_counter()
         direction = embed_query(self.model, query)
-        found = _found(video, query, direction, self.record(video, options.every_s), options)
+        found = score_moments(video, query, direction, self.record(video, options.every_s), options)
         return _timed(found, time.perf_counter() - start)
 
     def answer(self, query: Any, options: MomentOptions) -> Found | dict[str, Any]:
@@ -229,33 +222,20 @@ class Searcher:
             WeightsError: The folder was embedded by another model.
         """
         start = time.perf_counter()
-        manifest = read_manifest(folder)
-        self._refuse_other_model(folder, manifest)
-        if not manifest.embedded:
-            raise DataError(f"{folder}: none of its videos could be embedded.")
-        if self._opened is None or self._opened[0] != (folder, manifest.content):
-            opened = VectorIndex(folder / INDEX), read_table(folder)
-            self._opened = ((folder, manifest.content), *opened)
-        _, index, table = self._opened
+        content = read_manifest(folder).content
+        if self._opened is None or self._opened[0] != (folder, content):
+            self._opened = (folder, content), EmbeddedFolder(folder, self.model)
+        _, opened = self._opened
         direction = embed_query(self.model, query)
-        hits = index.search(direction, videos)
-        entries = entries_of_rows(table, hits.rows)
         results: list[Found | dict[str, Any]] = []
-        for row in hits.rows.tolist():
-            entry = entries.get(row)
-            record = read_record(folder, entry.name) if entry else None
-            if entry is None or record is None:
-                raise DataError(
-                    f"{folder}: not whole, a run of embedding was interrupted.",
-                    hint="Run `clipline embed` again; finished videos are kept.",
-                )
-            path = Path(manifest.source) / entry.relative
+        for entry, kept in opened.nearest(direction, videos):
+            path = opened.path(entry)
             try:
-                record = self._looked_through(path, record, options)
+                record = self._looked_through(path, kept, options)
             except VideoError as error:
                 results.append(failed(str(path), query, error))
                 continue
-            results.append(_found(path, query, direction, record, options))
+            results.append(score_moments(path, query, direction, record, options))
         seconds = time.perf_counter() - start
         return [_timed(one, seconds) if isinstance(one, Found) else one for one in results]
 
@@ -270,22 +250,23 @@ class Searcher:
             raise VideoError(f"{video}: not the file that was embedded.", reason="changed")
         return record
 
-    def _refuse_other_model(self, folder: Path, manifest: Manifest) -> None:
-        if manifest.fingerprint != model_fingerprint(self.model):
-            raise WeightsError(
-                f"{folder} was embedded by another model: cosines between the two mean nothing.",
-                hint="Name that model (--model or --config), or embed the videos again with this "
-                "one.",
-            )
 
-
-def _found(
+def score_moments(
     video: Path,
     query: str,
     direction: NDArray[np.float32],
     record: VideoRecord,
     options: MomentOptions,
 ) -> Found:
+    """The moments of a video whose vectors are known.
+
+    Args:
+        video: The file, as the user would name it.
+        query: What was looked for.
+        direction: float32 [D], its unit vector.
+        record: Of the video.
+        options: What is looked for.
+    """
     scores = frame_scores(record, direction)
     moments = find_moments(
         record, scores, options.top_k, segments=options.segments, threshold=options.threshold
