@@ -5,11 +5,15 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# For `make sweep` and `make experiments`.
+JOBS ?= 1
+SORT ?= test.frame.balanced_accuracy
+METRICS ?= test\.(frame|video)\.balanced_accuracy
 # Stages run `python` from PATH; it has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-fast lint format docs published browser env clean
+.PHONY: help demo test test-fast lint format sweep experiments docs published browser env clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +38,27 @@ lint: env  ## ruff, mypy, import-linter, and the rules of tests/test_house.py
 format: env  ## let ruff repair and format
 	ruff check --fix .
 	ruff format .
+
+# A grid's experiments are told apart from older ones in the queue by the names that DVC gives them.
+sweep: env  ## queue a grid and run it: make sweep GRID="-S 'train.n_ctx=4,16'" JOBS=1
+	@$(if $(GRID),,echo "error: no grid: make sweep GRID=\"-S 'train.n_ctx=4,16'\""; exit 2)
+	@set -euo pipefail; \
+	names=$$(dvc exp run --queue $(GRID) | tee /dev/stderr | sed -n "s/^Queued experiment '\(.*\)' for.*/\1/p"); \
+	dvc exp run --run-all --jobs $(JOBS); \
+	status=$$(dvc queue status); failed=""; \
+	for name in $$names; do \
+	  grep -qE "^\S+ +$$name .* Success *$$" <<< "$$status" && continue; \
+	  failed="$$failed $$name"; echo; echo "$$name:"; dvc queue logs $$name | grep -v '^ERROR: failed' | tail -3 || true; \
+	done; \
+	[ -z "$$failed" ] || { echo "error: these failed:$$failed; see \`dvc queue logs NAME\`"; exit 1; }
+
+experiments: env  ## this commit's experiments, best first, with the parameters in which they differ
+	@dvc exp show --no-pager --only-changed --sort-by $(SORT) --sort-order desc \
+	  --drop '^(?!data\.|extract\.|mine\.|train\.|evaluate\.)' --keep '^(Experiment|State|(.*:)?($(METRICS)))$$'
+
+docs: env  ## build the documentation into site/
+	python docs/site/tables.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -f docs/site/mkdocs.yml
 
 published: env  ## fetch the published weights and switch params.yaml to them
 	clipline weights fetch clip slowfast dinov2 videomamba --use

@@ -37,6 +37,10 @@ _MACHINE_ERRORS = {
     errno.EEXIST: "A file stands where a folder is needed; give another path.",
     errno.EISDIR: "A folder stands where a file is needed; give another path.",
 }
+_OUT_OF_MEMORY = (
+    "Lower the batch_size of this stage and raise its accumulate by as much, or set precision: "
+    "bf16, or grad_checkpointing: true; runtime.device: cpu does without."
+)
 
 
 def new_app() -> typer.Typer:
@@ -68,7 +72,10 @@ def told_errors() -> Iterator[None]:
         place = os.fsdecode(error.filename or "output")
         _complain(f"{place}: {error.strerror}.", _MACHINE_ERRORS[error.errno])
         sys.exit(EXIT_USER)
-    except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is a bug
+    except Exception as error:  # noqa: BLE001  # the outermost frame: whatever arrives is a bug
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+            _complain(f"The accelerator is out of memory: {error}", _OUT_OF_MEMORY)
+            sys.exit(EXIT_USER)
         traceback.print_exc()
         _stderr.print("[bold red]This is a bug in Clipline[/], not in your data; please report it.")
         sys.exit(EXIT_BUG)

@@ -29,7 +29,13 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class VideosPerClass:
-    """How many demo videos a class gets in each split."""
+    """How many demo videos a class gets in each split.
+
+    Attributes:
+        train: To learn from.
+        val: To choose the best epoch by.
+        test: To measure with.
+    """
 
     train: Count = 8
     val: Count = 3
@@ -38,7 +44,13 @@ class VideosPerClass:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class KindsPerSplit:
-    """How many of the 72 colours and shapes the clips of each split show."""
+    """How many of the 72 colours and shapes the clips of each split show.
+
+    Attributes:
+        train: To learn from.
+        val: To choose the best epoch by.
+        test: To measure with.
+    """
 
     train: Count = 52
     val: Count = 8
@@ -55,6 +67,7 @@ class DemoMotionsConfig:
         seconds: Usual length of a clip.
         width: A multiple of 64: of small pictures with other widths x264 was seen to write other
             bytes for the same frames.
+        height: In pixels.
     """
 
     kinds: KindsPerSplit = field(default_factory=KindsPerSplit)
@@ -71,7 +84,16 @@ class DemoMotionsConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DemoDataConfig:
-    """The rendered demo data set."""
+    """The rendered demo data set.
+
+    Attributes:
+        seed: Of all that is drawn at random.
+        videos_per_class: Videos of each class.
+        seconds: Usual length of a video.
+        width: In pixels.
+        height: In pixels.
+        motions: The clips of single objects beside the videos.
+    """
 
     seed: Natural = 7
     videos_per_class: VideosPerClass = field(default_factory=VideosPerClass)
@@ -86,7 +108,12 @@ class DemoClipConfig:
     """Training of the demo CLIP from scratch on rendered stills.
 
     Attributes:
+        seed: Of the first weights and the stills.
+        steps: Optimizer steps, each on one batch.
         backgrounds: Stills without an object in every batch, beside one of each colour and shape.
+        lr: Rate after the warm-up, the largest.
+        weight_decay: Of AdamW.
+        warmup_steps: Steps in which the rate rises.
         held_out: Stills that are drawn for its metrics, from another random stream.
     """
 
@@ -104,8 +131,13 @@ class DemoVitConfig:
     """Training of the demo's vision transformer beside the demo CLIP.
 
     Attributes:
+        seed: Of the first weights and the stills.
+        steps: Optimizer steps, each on one batch.
         backgrounds: Stills without an object in every batch, beside one of each colour and shape.
         teacher_weight: Weight of the distance to the demo CLIP's image tower in the loss.
+        lr: Rate after the warm-up, the largest.
+        weight_decay: Of AdamW.
+        warmup_steps: Steps in which the rate rises.
     """
 
     seed: Natural = 7

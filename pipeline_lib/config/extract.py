@@ -166,6 +166,7 @@ class MineConfig:
         beyond_end: The same for a time after the end, which ``clamp`` moves to the last frame.
         on_failure: Whether failed items stop the pipeline after the others are mined, or are only
             listed.
+        seed: Of the candidates that are drawn.
     """
 
     backbone: str = "clip"

@@ -107,6 +107,7 @@ class TempMeStopConfig(TempMeStopModelConfig):
             epoch, the second (``sequential``).
         tempme_lr: Largest rate of the low-rank additions and frame positions.
         stop_lr: Largest rate of prompts, gates and ``sim_header``.
+        weight_decay: Of AdamW.
         epochs: Passes over the training captions; in ``sequential`` those of each phase.
         warmup_ratio: Share of the steps in which the rates rise.
         batch_size: Captions, each with its video, that one loss compares.
@@ -122,6 +123,7 @@ class TempMeStopConfig(TempMeStopModelConfig):
         select: The val metric that chooses the best epoch; ``last`` needs no val captions.
         patience: Epochs without improvement on val before stopping; 0 never stops.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+        seed: Of the first weights, the order of captions and the frames drawn.
     """
 
     dataset: VideoTextConfig = field(default_factory=VideoTextConfig)

@@ -56,24 +56,30 @@ class TrainConfig(WindowConfig):
         n_ctx: Context tokens. With ``ctx_init`` the number of its BPE tokens is used.
         ctx_init: Words the context starts from, or null for N(0, 0.02^2).
         csc: Class-specific contexts.
+        class_token_position: Where the class name stands among the context tokens.
         class_names: Directory name to the words the prompt uses for it.
         temporal_agg: How the rows of one window become one feature.
         shots: Training windows a class, drawn at random from as many videos as possible; null
             takes all.
         preset: ``original`` trains as the paper did; ``fast`` takes few large steps.
         optimizer: ``sgd`` or ``adamw``.
+        lr: Rate after the warm-up, the largest.
         momentum: Of SGD.
+        weight_decay: Of the optimizer.
+        epochs: Passes over the training windows.
         batch_size: Windows in one batch; null in ``fast`` fits it to the number of windows.
         accumulate: Batches in one optimizer step; the text tower runs once for all of them.
         drop_last: Leave out a last batch that is not full, unless it is the only one.
         schedule: ``epoch`` holds ``warmup_lr`` through the warm-up and then follows a cosine, both
             by the epoch; ``step`` rises linearly from it and falls to 0, both by the step.
         warmup_epochs: Length of the warm-up.
+        warmup_lr: Rate at its start.
         patience: Epochs without improvement on val before stopping; 0 never stops.
         precision: Of the text tower; context, logits and loss are always fp32.
         select: The val frame metric that chooses the best epoch.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
         seeds: One run each. The first is the model; all are in the mean and its deviation.
+        allow_untrained: Train on features of random weights, which otherwise is refused.
     """
 
     backbone: str = "clip"
@@ -123,7 +129,9 @@ class PosNegConfig:
         lora_rank: Rank of the additions.
         lora_alpha: Their scale is ``lora_alpha / lora_rank``.
         lr: Rate after the warm-up, the largest.
+        weight_decay: Of AdamW.
         warmup_ratio: Share of the steps in which the rate rises.
+        epochs: Passes over the training items.
         batch_size: Items in one batch, each with all its frames.
         accumulate: Batches in one optimizer step; a last, smaller group is a step too.
         clip_grad_norm: Longest gradient; null leaves it as it is.
@@ -132,6 +140,7 @@ class PosNegConfig:
         select: The val metric that chooses the best epoch; ``last`` needs no val items.
         patience: Epochs without improvement on val before stopping; 0 never stops.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+        seed: Of the split, the additions and the order of items.
     """
 
     backbone: str = "clip"

@@ -116,6 +116,11 @@ class VideoMambaPretrainConfig:
         loss: ``l2`` of unit vectors, ``mse`` or ``smooth_l1``.
         lr: For a batch of 256; the rate itself is ``lr * batch_size * accumulate / 256``.
         min_lr: Where the cosine ends, scaled alike.
+        weight_decay: Of AdamW.
+        betas: Of AdamW.
+        drop_path: Chance that a sample skips the last block; it grows with depth.
+        epochs: Passes over the training videos.
+        warmup_epochs: Epochs in which the rate rises.
         scales: Side of a training crop, as shares of the shorter side.
         flip: Chance that a clip is mirrored.
         batch_size: Clips in one batch, over all processes.
@@ -126,6 +131,7 @@ class VideoMambaPretrainConfig:
         select: ``loss`` on val, of masks that stay the same, or ``last``.
         patience: Epochs without improvement on val before stopping; 0 never stops.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+        seed: Of the first weights, the masks and the frames drawn.
     """
 
     teacher: str = "clip"
@@ -209,11 +215,16 @@ class VideoMambaConfig:
             ``lr * batch_size * accumulate * augment.repeats / 256``.
         min_lr: Where the cosine ends, scaled alike.
         warmup_lr: Where the warm-up starts, scaled alike.
+        weight_decay: Of AdamW.
+        betas: Of AdamW.
+        epsilon: Of AdamW.
         layer_decay: Each layer's rate is that of the next one times this; 1 treats all alike.
         layer_decay_rule: ``depth`` counts the blocks; ``reference`` slows down the embeddings
             alone, as the published runs did.
         drop_path: Chance that a sample skips the last block; it grows with depth.
         head_dropout: Before the classifier.
+        epochs: Passes over the training videos.
+        warmup_epochs: Epochs in which the rate rises.
         batch_size: Clips in one batch, over all processes.
         accumulate: Batches in one optimizer step.
         clip_grad_norm: Longest gradient; null leaves it as it is.
@@ -223,6 +234,7 @@ class VideoMambaConfig:
             are learned. ``last`` needs no val videos.
         patience: Epochs without improvement on val before stopping; 0 never stops.
         save_every: Epochs between kept checkpoints; 0 keeps only best and final.
+        seed: Of the first weights, the frames drawn and their augmentation.
     """
 
     model: VideoMambaModelConfig = field(default_factory=VideoMambaModelConfig)

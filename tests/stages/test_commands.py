@@ -133,3 +133,19 @@ def test_a_bug_says_so_and_exits_with_1():
     assert done.returncode == 1
     assert "This is a bug in Clipline" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_too_little_memory_of_the_accelerator_is_no_bug():
+    code = (
+        "from stages._command import new_app, run\n"
+        "class OutOfMemoryError(RuntimeError): pass\n"
+        "app = new_app()\n"
+        "@app.command()\n"
+        "def large() -> None:\n"
+        "    raise OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')\n"
+        "run(app)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "out of memory: CUDA" in done.stderr
+    assert "batch_size" in done.stderr
