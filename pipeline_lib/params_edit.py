@@ -9,6 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from pipeline_lib.config import Params
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.params_file import load_params
 from pipeline_lib.storage.atomic import write_text
 
@@ -31,8 +33,20 @@ def edit_params(path: Path, changes: Mapping[str, Any]) -> list[str]:
     """
     text, changed = edited_text(path, changes)
     if changed:
-        write_text(path, text)
+        write_params(path, text)
     return changed
+
+
+def write_params(path: Path, text: str) -> None:
+    """Write a parameter file with the line ends that it has; of a link, the file it leads to.
+
+    Args:
+        path: The parameter file, which is there.
+        text: Its new text, with ``\\n`` line ends.
+    """
+    if b"\r\n" in path.read_bytes():
+        text = text.replace("\n", "\r\n")
+    write_text(path.resolve(), text)
 
 
 def edited_text(
@@ -72,11 +86,28 @@ def edited_text(
         return before, []
     text = io.StringIO()
     yaml.dump(tree, text)
+    params_of(text.getvalue(), path)
+    return text.getvalue(), changed
+
+
+def params_of(text: str, path: Path) -> Params:
+    """What a parameter file would say if it held a text.
+
+    Args:
+        text: The text.
+        path: The parameter file, which is not touched.
+
+    Raises:
+        ConfigError: The text is invalid; the message names ``path``.
+    """
     with TemporaryDirectory() as folder:
         trial = Path(folder) / path.name
-        write_text(trial, text.getvalue())
-        load_params(trial)
-    return text.getvalue(), changed
+        trial.write_text(text, encoding="utf-8")
+        try:
+            return load_params(trial)
+        except ConfigError as error:
+            message = error.message.replace(str(trial), str(path))
+            raise ConfigError(message, hint=error.hint) from None
 
 
 def _inner(tree: Any, *keys: str) -> CommentedMap:

@@ -152,10 +152,14 @@ def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield from _leaves(branch, (*path, name))
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON; an undefined value is null")
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tree = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: not readable as JSON: {error}") from None
     if not isinstance(tree, dict):
         raise DataError(f"{file}: expected names and numbers, found {type(tree).__name__}.")

@@ -35,6 +35,7 @@ _MACHINE_ERRORS = {
     errno.EPERM: "Check who may read and write there.",
     errno.ENOTDIR: "A file stands where a folder is needed; give another path.",
     errno.EEXIST: "A file stands where a folder is needed; give another path.",
+    errno.ELOOP: "A link leads to itself; remove it.",
     errno.EISDIR: "A folder stands where a file is needed; give another path.",
 }
 _OUT_OF_MEMORY = (

@@ -13,8 +13,8 @@ _VARIABLE = "CLIPLINE_PROGRESS"
 _MODES: tuple[ProgressMode, ...] = get_args(ProgressMode)
 EVERYWHERE = (
     f"Every command takes --progress {'|'.join(_MODES)} (or {_VARIABLE}): "
-    "bars on a terminal, lines in a log, JSON lines for a program; and --quiet, which shows "
-    "warnings and errors only."
+    "bars on a terminal, lines in a log, JSON lines for a program; and --quiet: beside its "
+    "result a command shows warnings and errors only."
 )
 
 
@@ -38,7 +38,7 @@ def take_progress_options() -> None:
 
 def asked_mode() -> str:
     """What the options or the environment say, unchecked."""
-    return os.environ.get(_VARIABLE, "auto")
+    return os.environ.get(_VARIABLE) or "auto"
 
 
 def progress_mode() -> ProgressMode:

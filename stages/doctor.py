@@ -1,9 +1,13 @@
 """Command `doctor`: what of this machine and project works, and what mends the rest."""
 
 if __name__ == "__main__":
+    import importlib.util
     import sys
 
-    # Not _environment, which stops where torch is missing: this command has to say so.
+    # Not _environment, which stops where torch is missing: this command has to say so. What it
+    # cannot say that without stops it, too.
+    if not all(importlib.util.find_spec(name) for name in ("typer", "pydantic")):
+        import _environment  # noqa: F401
     sys.path.insert(0, __file__.rsplit("/", 2)[0])
 
 import json

@@ -116,3 +116,10 @@ def test_a_control_that_is_no_branch_is_named(kind, wrong):
         wrong = {"frame": 0.5}
     with pytest.raises(DataError, match=rf"coop\.json: test\.{kind} has to hold"):
         rows_of("coop", {"test": {"accuracy": 0.5, kind: wrong}})
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_number_is_refused(tmp_path, constant):
+    (tmp_path / "coop.json").write_text(f'{{"test": {{"accuracy": {constant}}}}}')
+    with pytest.raises(DataError, match=rf"coop\.json: .*{constant} is no JSON"):
+        read_rows(tmp_path)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline_lib.checkup.context import Context
+from pipeline_lib.errors import CliplineError
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -80,6 +81,8 @@ def run_checks(checks: Sequence[Check], context: Context) -> Checkup:
     for check in checks:
         try:
             rows = list(check.run(context))
+        except CliplineError as error:
+            rows = [Row(check.name, "fail", error.message, error.hint or "")]
         except Exception as error:  # noqa: BLE001  # whatever is broken here is what is looked for
             said = (str(error).strip() or "no message").splitlines()[0]
             rows = [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline_lib.checkup.check import Row
 from pipeline_lib.checkup.context import Context
+from pipeline_lib.errors import ConfigError
 
 _FICLONE = 0x40049409  # Linux's number of the request that makes a reflink
 _GIT_TIMEOUT_S = 20
@@ -65,7 +66,13 @@ def cache_folder(project: Path) -> Path:
 def _config(folder: Path) -> configparser.ConfigParser:
     config = configparser.ConfigParser(interpolation=None)
     home = Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "dvc" / "config"
-    config.read([home, folder / "config", folder / "config.local"], encoding="utf-8")
+    for path in (home, folder / "config", folder / "config.local"):
+        try:
+            config.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as error:
+            said = str(error).splitlines()[0]
+            hint = "Correct it by hand, or take it from git: dvc reads it, too."
+            raise ConfigError(f"{path}: no valid configuration ({said})", hint=hint) from None
     return config
 
 

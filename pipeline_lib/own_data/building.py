@@ -69,8 +69,8 @@ def build_layout(
     """
     texts = {f"annotations/{name}": text for name, text in _tables(videos, rows).items()}
     texts |= {name: _json(content) for name, content in companions.items()}
-    texts[".gitignore"] = "/videos/\n"
     _refuse_others(into, videos, texts)
+    texts |= _ignoring(into / ".gitignore")
     counts = {"hard": 0, "symbolic": 0, "kept": 0}
     for video in videos:
         target = into / "videos" / video.place
@@ -116,6 +116,15 @@ def _refuse_others(into: Path, videos: Sequence[SourceVideo], texts: Mapping[str
 
 def _differs(path: Path, text: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8") != text
+
+
+def _ignoring(path: Path) -> dict[str, str]:
+    """A ``.gitignore`` that keeps the videos out of git; what else stands in it stays."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    # `dvc add` writes the second form.
+    done = {"/videos/", "/videos"} & set(before.splitlines())
+    gap = "" if before.endswith("\n") or not before else "\n"
+    return {path.name: before if done else f"{before}{gap}/videos/\n"}
 
 
 def _tables(videos: Sequence[SourceVideo], rows: Mapping[str, Sequence[Entry]]) -> dict[str, str]:

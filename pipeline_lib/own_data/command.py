@@ -194,7 +194,7 @@ def _name(root: Path, project: Path) -> str:
 
 
 def _companions(found: Inspection) -> Mapping[str, Any]:
-    files = [file.path for file in (found.questions, found.captions) if file is not None]
+    files = [file.path for file in (found.questions, found.captions) if file and file.items]
     return {path.name: with_new_paths(path, found.names) for path in files}
 
 

@@ -132,11 +132,17 @@ def _known(
 
 
 def with_new_paths(path: Path, names: VideoNames) -> Any:
-    """The content of a companion file whose items name the videos of the built layout."""
+    """The content of a companion file whose items name the videos of the built layout.
+
+    Args:
+        path: A file with at least one item that can be used; the others stay as they are.
+        names: The videos.
+    """
     content = json.loads(read_json_text(path, "file", ""))
     items = content["data"] if isinstance(content, dict) else content
     for item in items:
-        video = names.find(item["video_path"]) if isinstance(item, dict) else None
+        written = item.get("video_path") if isinstance(item, dict) else None
+        video = names.find(written) if isinstance(written, str) else None
         if video is not None:
             item["video_path"] = video.place
     return content

@@ -32,9 +32,10 @@ class Finding:
     remedy: str = ""
 
     def line(self) -> str:
-        """The finding on one line."""
+        """The finding on one line: of control characters in names their escapes."""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{self.level:<8}{self.where}: {self.what}{remedy}"
+        line = f"{self.level:<8}{self.where}: {self.what}{remedy}"
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 class Findings:
@@ -70,7 +71,8 @@ class Findings:
     def lines(self) -> list[str]:
         """Errors, then warnings, then notes; of a kind the first ten."""
         order = {"error": 0, "warning": 1, "note": 2}
-        shown: Counter[tuple[str, str]] = Counter()
+        totals = Counter((finding.level, finding.kind) for finding in self._all)
+        shown: Counter[tuple[Level, str]] = Counter()
         lines = []
         for finding in sorted(self._all, key=lambda finding: order[finding.level]):
             key = finding.level, finding.kind
@@ -78,13 +80,9 @@ class Findings:
             if shown[key] <= _LISTED:
                 lines.append(finding.line())
             elif shown[key] == _LISTED + 1:
-                lines.append("")  # filled in below, where the total is known
-        totals = iter(
-            f"        and {total - _LISTED} more of the kind {kind!r} (--json lists all)"
-            for (_, kind), total in shown.items()
-            if total > _LISTED
-        )
-        return [line or next(totals) for line in lines]
+                more = f"and {totals[key] - _LISTED} more of the kind {finding.kind!r}"
+                lines.append(f"        {more} (--json lists all)")
+        return lines
 
     def as_list(self) -> list[dict[str, Any]]:
         """All of them, for JSON."""

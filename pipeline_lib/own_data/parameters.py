@@ -4,7 +4,6 @@ import difflib
 import importlib.util
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,14 @@ from ruamel.yaml import YAML
 
 from pipeline_lib.config import Params
 from pipeline_lib.errors import ConfigError, did_you_mean
-from pipeline_lib.params_edit import edited_text
+from pipeline_lib.params_edit import edited_text, params_of, write_params
 from pipeline_lib.params_file import load_params
-from pipeline_lib.storage.atomic import write_text
+from pipeline_lib.storage.atomic import write_bytes
+from pipeline_lib.weights.demo_values import FITTED
 
 DEMO = "data/demo"
 DEMO_WEIGHTS = "data/weights/demo_clip"
 _SCHEMES = ("local-dir:", "hf-hub:", "transformers:")
-# Values that fit the demo's own CLIP, and the usual ones for a published CLIP.
-_FITTED = {
-    "mine.threshold": (0.85, 0.95),
-    "train.pos_neg.lr": (0.0003, 1e-5),
-}
 _GIT_TIMEOUT_S = 20
 
 
@@ -59,10 +54,7 @@ class Edit:
         Raises:
             ConfigError: It is invalid.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            trial = Path(folder) / self.path.name
-            trial.write_text(self.after, encoding="utf-8")
-            return load_params(trial)
+        return params_of(self.after, self.path)
 
     def write(self) -> Path | None:
         """Write the new text; the old one is kept beside it unless git has it.
@@ -72,8 +64,8 @@ class Edit:
         """
         copy = None if in_git(self.path) else _free_name(self.path)
         if copy is not None:
-            write_text(copy, self.before)
-        write_text(self.path, self.after)
+            write_bytes(copy, self.path.read_bytes())
+        write_params(self.path, self.after)
         return copy
 
 
@@ -83,7 +75,7 @@ def parse_clip(text: str) -> tuple[str, str | None]:
     Raises:
         ConfigError: The weights are missing, or open_clip has no such model.
     """
-    if text.startswith(_SCHEMES):
+    if text.startswith(_SCHEMES) and text not in _SCHEMES:
         return text, None
     model, colon, weights = text.partition(":")
     if not (model and colon and weights):
@@ -118,7 +110,7 @@ def clip_changes(clip: str, tree: Mapping[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {"extract.clip.model": model, "extract.clip.weights": weights}
     if _at(tree, "extract.clip_untrained.model") is not None:
         changes["extract.clip_untrained.model"] = model
-    for key, (fitted, usual) in _FITTED.items():
+    for key, (fitted, usual) in FITTED.items():
         if _at(tree, key) == fitted:
             changes[key] = usual
     return changes

@@ -1,6 +1,8 @@
 """How the videos of a folder lie, and what else is there."""
 
+import errno
 import os
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -88,10 +90,11 @@ def read_source(folder: Path, exclude: Iterable[str], findings: Findings) -> Sou
         findings: Gets hidden and dead files, unknown suffixes and names that clash.
 
     Raises:
-        DataError: There is no such folder, or no video in it.
+        DataError: There is no such folder, no video in it, or the folder above it is meant.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder.", hint=LAYOUTS)
+        what = "is a file; name the folder it lies in" if folder.is_file() else "no such folder"
+        raise DataError(f"{folder}: {what}.", hint=LAYOUTS)
     base = folder / "videos" if (folder / "videos").is_dir() else folder
     _look_around(base, findings)
     files = files_below(base, VIDEO_SUFFIXES)
@@ -102,6 +105,8 @@ def read_source(folder: Path, exclude: Iterable[str], findings: Findings) -> Sou
         raise DataError(f"{base}: holds no videos.", hint=f"Known suffixes: {known}.")
     _note_spellings(files, findings)
     kind = _kind(base, list(files))
+    _refuse_videos_alone(folder, base, kind)
+    _note_beside_splits(base, kind, files, findings)
     single = ((name, paths[0]) for name, paths in sorted(files.items()))
     videos = [_placed(path, name, kind) for name, path in single]
     _note_clashes(base, videos, findings)
@@ -126,6 +131,34 @@ def _kind(base: Path, names: Sequence[str]) -> Kind:
         exact = base.name == "videos" and set(splits) <= set(SPLITS)
         return "project" if exact and deep else "splits"
     return "classes" if first else "flat"
+
+
+def _refuse_videos_alone(folder: Path, base: Path, kind: Kind) -> None:
+    """Refuse ``videos`` of a data root in the root's place: the pipeline looks for it below."""
+    above = folder.resolve().parent
+    if base == folder and (kind == "project" or _is_in_root(folder)):
+        raise DataError(
+            f"{folder}: is the 'videos' of a data root; annotations lie beside it.",
+            hint=f"Name the folder above: clipline init {shlex.quote(str(above))}",
+        )
+
+
+def _is_in_root(folder: Path) -> bool:
+    whole = folder.resolve()
+    return whole.name == "videos" and (whole.parent / "annotations").is_dir()
+
+
+def _note_beside_splits(base: Path, kind: Kind, names: Iterable[str], findings: Findings) -> None:
+    """Folders beside splits: of a class called ``train`` its neighbours tell."""
+    first = {name.split("/", 1)[0] for name in names if "/" in name}
+    others = sorted(name for name in first if not split_named(name))
+    if kind not in ("project", "splits") or not others:
+        return
+    splits = ", ".join(sorted(first - set(others)))
+    findings.error(
+        "beside", base, f"{some(others)} beside {splits}, which names a split: nothing is known of "
+        "their split.", f"If {splits} is a class, rename it; else move the others into a split.",
+    )  # fmt: skip
 
 
 def _placed(path: Path, name: str, kind: Kind) -> SourceVideo:
@@ -154,6 +187,8 @@ def _look_around(base: Path, findings: Findings) -> None:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in sorted(names):
             path, suffix = Path(folder, name), Path(name).suffix.lower()
+            if _leads_in_a_circle(path):
+                raise DataError(f"{path}: is a link to itself.", hint="Remove it.")
             if name.startswith("."):
                 hidden += [str(path)] * (suffix in VIDEO_SUFFIXES)
             elif suffix not in VIDEO_SUFFIXES | _COMPANIONS:
@@ -171,6 +206,14 @@ def _look_around(base: Path, findings: Findings) -> None:
             "Save each sheet as 'CSV UTF-8 (comma delimited)'." if suffix in _SHEETS
             else f"Videos end in one of: {' '.join(sorted(VIDEO_SUFFIXES))}.",
         )  # fmt: skip
+
+
+def _leads_in_a_circle(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _note_linked_folders(parent: Path, names: Iterable[str], findings: Findings) -> None:

@@ -21,7 +21,7 @@ def number_words(value: float | int | None) -> str:
 
 def signed_words(value: float | None) -> str:
     """A difference with its sign; ``±0`` where there is none, ``—`` where it is undefined."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "—"
     words = number_words(value)
     if not any(digit in words for digit in "123456789"):

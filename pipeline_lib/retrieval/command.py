@@ -216,6 +216,8 @@ def as_embedded(folder: Path, asked: Asked) -> Asked:
     Raises:
         DataError: The folder holds no embeddings, or is damaged.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder.", hint="Give the folder that `embed` wrote.")
     if not is_catalogue(folder):
         raise DataError(
             f"{folder}: a folder without embeddings.",

@@ -178,7 +178,8 @@ class LogProgress(_Lines):
         """How much was done, and for a long task in what time."""
         seconds, rate = now - count.started, count.rate(now)
         took = f" in {_duration(seconds)}, {_rate(rate)}" if rate and seconds > _MINUTE else ""
-        self.write(f"{title}: {count.total} done{took}")
+        of = f" of {count.total}" if count.done < count.total else ""
+        self.write(f"{title}: {count.done}{of} done{took}")
 
 
 class JsonProgress(_Lines):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pipeline_lib.errors import ConfigError
 
 _BACKLOG = 2048
-_SAFE = "To reach it from another machine, `ssh -L 8765:127.0.0.1:8765 THIS_MACHINE` is safe, too."
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,11 @@ def require_token(address: Address, token: str | None) -> None:
         ConfigError: The address is not this machine's loopback, and there is no token.
     """
     if token is None and not address.loopback:
+        port = address.port or "PORT"
         raise ConfigError(
             f"--host {address.host}: other machines could look at all videos without a token.",
-            hint=f"Add `--token auto`, or --token-file FILE. {_SAFE}",
+            hint="Add `--token auto`, or --token-file FILE. To reach it from another machine, "
+            f"`ssh -L {port}:127.0.0.1:{port} THIS_MACHINE` is safe, too.",
         )
 
 

@@ -39,7 +39,7 @@ class Bounded:
             raise busy()
         future = self._pool.submit(work, *args, **kwargs)
         self._now += 1
-        # A call whose caller has gone counts until its thread is done with it.
+        # A caller that goes takes its call out of the queue, so it no longer counts either.
         waited = asyncio.wrap_future(future)
         waited.add_done_callback(self._done)
         return await waited

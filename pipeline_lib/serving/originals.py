@@ -5,8 +5,8 @@ import os
 import stat
 import threading
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.retrieval.catalogue import Entry
@@ -14,7 +14,6 @@ from pipeline_lib.retrieval.embedded_folder import EmbeddedFolder
 from pipeline_lib.serving.refusal import RefusalError
 from pipeline_lib.storage.hash_cache import HashCache
 
-_CHUNK = 1 << 20
 _AGAIN = "Search still finds what it showed; put the file back, or run `clipline embed` again."
 
 
@@ -23,14 +22,14 @@ class Original:
     """One open video whose bytes are those that were embedded.
 
     Attributes:
-        file: Open for reading; the caller closes it.
+        file: Open for reading, at any place; the caller closes it.
         path: Without links.
         size: Bytes.
         sha256: Of them.
         entry: Of the catalogue.
     """
 
-    file: BinaryIO
+    file: BufferedReader
     path: Path
     size: int
     sha256: str
@@ -126,30 +125,22 @@ class Originals:
             )
         return path
 
-    def _digest(self, entry: Entry, file: BinaryIO, info: os.stat_result) -> str:
+    def _digest(self, entry: Entry, file: BufferedReader, info: os.stat_result) -> str:
         if not stat.S_ISREG(info.st_mode):
             raise _gone(entry)
         name = str(self._root / entry.relative)
         with self._reading:
             digest = self._hashes.get(name, info)
             if digest is None:
-                digest = _sha256(file)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
                 self._hashes.put(name, info, digest)
         return digest
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedReader:
     # Neither does a pipe make the server wait for its writer, nor is a link followed once more.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags), "rb")
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    file.seek(0)
-    return digest.hexdigest()
 
 
 def _gone(entry: Entry) -> RefusalError:

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -34,7 +34,7 @@ class _PassingError(Exception):
     """What may be over soon.
 
     Attributes:
-        after_s: When the server says that it is worth trying again.
+        after_s: When the server says that it is worth trying again; ``None`` where it does not.
     """
 
     def __init__(self, message: str, after_s: float | None = None) -> None:
@@ -105,7 +105,9 @@ class Download:
                 failures = 1 if _size(self.partial) > before else failures + 1
                 if failures >= self.patience.attempts:
                     raise UnfetchedError(f"{error} ({failures} attempts)") from None
-                wait = error.after_s or self.patience.first_wait_s * 2 ** (failures - 1)
+                wait = error.after_s
+                if wait is None:
+                    wait = self.patience.first_wait_s * 2 ** (failures - 1)
                 self.patience.wait(min(wait, _LONGEST_WAIT_S))
 
     def forget(self) -> None:
@@ -122,7 +124,7 @@ class Download:
             resumed = have > 0 and _continues(answer, have, facts)
             if have and not resumed and answer.status_code in _OF_RANGES:
                 self.forget()  # from the start, then
-                raise _PassingError("the file on the server has changed", after_s=0.001)
+                raise _PassingError("the file on the server has changed", after_s=0.0)
             if not answer.ok:
                 raise _refusal(answer)
             total = facts["total"] if resumed else _length(answer)
@@ -200,7 +202,7 @@ def _answer(url: str, have: int, patience: Patience) -> requests.Response:
     return answer
 
 
-def _chunks(answer: requests.Response) -> Any:
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
     try:
         yield from answer.iter_content(_CHUNK)
     except (requests.RequestException, OSError) as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.params_edit import edit_params
 from pipeline_lib.params_file import load_params
 from pipeline_lib.weights.catalogue import Item
+from pipeline_lib.weights.demo_values import FITTED
 
 # The same network with random weights, a control of CoOp: it has to have the same shape.
 _CONTROL = "clip_untrained"
@@ -65,16 +67,12 @@ def _advice(items: Sequence[Item], params: Params) -> Iterator[str]:
     networks = {item.network: item for item in items}
     if "clip" in networks:
         model = networks["clip"].settings["model"]
-        if params.mine.threshold != 0.95:
-            yield (
-                f"mine.threshold is {params.mine.threshold}, for the demo's CLIP; usual for "
-                "CLIP ViT-L/14 is 0.95"
-            )
-        if params.train.pos_neg.lr > 1e-5:
-            yield (
-                f"train.pos_neg.lr is {params.train.pos_neg.lr:g}, for the demo's CLIP; usual for "
-                "CLIP ViT-L/14 is 1e-5"
-            )
+        for key, (fitted, usual) in FITTED.items():
+            if attrgetter(key)(params) == fitted:
+                yield (
+                    f"{key} is {fitted:g}, for the demo's CLIP; usual for CLIP ViT-L/14 is "
+                    f"{usual:g}"
+                )
         yield (
             "extract.clip_vit, train.tempme_stop and train.videomamba stay on the demo's small "
             "transformer: docs/retrieval.md and docs/videomamba.md have their usual values"

@@ -204,3 +204,23 @@ def test_the_command_with_a_torch_that_cannot_be_imported(tmp_path, module, word
     assert f"fail torch: cannot be imported: {words}" in done.stdout.replace("ImportError: ", "")
     assert "ok   pyav" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_python_without_the_packages_is_one_clear_error():
+    command = [sys.executable, "-S", str(ROOT / "stages/doctor.py")]  # -S: no site-packages
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "has no package 'typer'" in done.stderr
+
+
+def test_a_broken_dvc_configuration_is_named(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core")
+    looked = run_checks(
+        [Check("A", "disk", lambda context: iter([repository.cache_folder(context.project)]))],
+        Machine(tmp_path),
+    )
+    (row,) = looked.groups["A"]
+    assert row.status == "fail"
+    assert row.text.startswith(f"{tmp_path / '.dvc/config'}: no valid configuration")
+    assert "by hand" in row.remedy

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import unicodedata
 from pathlib import Path
@@ -6,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_lib.errors import ConfigError, DataError
-from pipeline_lib.own_data import building
+from pipeline_lib.own_data.findings import Findings
 from pipeline_lib.params_file import load_params
 from tests.own_data.folders import (
     HEADER,
@@ -21,7 +20,7 @@ from tests.own_data.folders import (
     table,
     video,
 )
-from tests.support.video_files import garbage
+from tests.support.video_files import constant_rate, garbage
 
 
 @pytest.fixture(autouse=True)
@@ -96,70 +95,6 @@ def test_classes_without_splits_have_to_be_built():
     assert Path("params.yaml").read_text() == PARAMS
 
 
-def test_building_links_every_video_and_writes_one_table_a_class():
-    classes(Path("mine/videos"), fall=10, normal=10)
-    table(Path("mine"), "fall", *(f"fall_{n}.mp4,00:01,2.5" for n in range(10)))
-    questions(Path("mine"), "fall/fall_1.mp4", "normal_2.mp4")
-    captions(Path("mine"), "videos/fall/fall_1.mp4")
-    outcome = init(Path("mine"), Path("own"))
-    outcome.raise_problems()
-    assert outcome.built.hard == 20
-    counts = {split: outcome.found.numbers[split]["classes"] for split in ("train", "val", "test")}
-    assert counts["train"] == {"fall": 7, "normal": 7}
-    assert sum(sum(counted.values()) for counted in counts.values()) == 20
-    for found in outcome.found.videos:
-        assert Path("own/videos", found.place).samefile(found.path)
-    lines = Path("own/annotations/fall_timestamp.csv").read_text().splitlines()
-    assert lines[:2] == ["file_name,start_time,end_time", "fall_0,1,2.5"]
-    place = {found.relative: found.place for found in outcome.found.videos}
-    items = json.loads(Path("own/qa.json").read_text())["data"]
-    assert [item["video_path"] for item in items] == [
-        place["fall/fall_1.mp4"], place["normal/normal_2.mp4"],
-    ]  # fmt: skip
-    (item,) = json.loads(Path("own/captions.json").read_text())
-    assert item["video_path"] == place["fall/fall_1.mp4"]
-    assert Path("own/.gitignore").read_text() == "/videos/\n"
-
-
-def test_building_again_changes_nothing_and_another_plan_is_refused():
-    classes(Path("mine"), fall=6, normal=6)
-    table(Path("mine"), "fall", "fall_0,1,2")
-    init(Path("mine"), Path("own"))
-    before = sorted(Path("own").rglob("*"))
-    again = init(Path("mine"), Path("own"))
-    assert (again.built.hard, again.built.kept) == (0, 12)
-    assert sorted(Path("own").rglob("*")) == before
-    with pytest.raises(DataError, match="holds what this run would not make"):
-        init(Path("mine"), Path("own"), seed=2)
-
-
-def test_symbolic_links_where_hard_ones_cannot_be(monkeypatch):
-    def refuse(source, target):
-        raise OSError(building.errno.EXDEV, "another disk", source)
-
-    monkeypatch.setattr(building.os, "link", refuse)
-    classes(Path("mine"), fall=3, normal=3)
-    table(Path("mine"), "fall", "fall_0,1,2")
-    outcome = init(Path("mine"), Path("own"))
-    assert outcome.built.symbolic == 6
-    assert "6 symbolic links made" in said(outcome)
-    (link, *_) = Path("own/videos/train/fall").iterdir()
-    assert link.is_symlink()
-    assert link.readlink().is_absolute()
-
-
-def test_copies_never_fall_into_two_splits():
-    for number in range(20):
-        video(Path(f"mine/fall/f{number}.mp4"), 40 + number // 4)
-        video(Path(f"mine/normal/n{number}.mp4"), 60 + number)
-    table(Path("mine"), "fall", "f0,1,2")
-    for seed in range(5):
-        outcome = init(Path("mine"), Path("own"), seed=seed, dry_run=True)
-        split_of = {found.stem: found.split for found in outcome.found.videos}
-        for first in range(0, 20, 4):
-            assert len({split_of[f"f{first + k}"] for k in range(4)}) == 1
-
-
 def test_one_recording_in_two_splits_is_an_error():
     folder = project(Path("own"), fall=5, normal=5)
     video(folder / "videos/train/fall/twin.mp4", 99)
@@ -171,6 +106,16 @@ def test_one_recording_in_two_splits_is_an_error():
         outcome.raise_problems()
     assert Path("params.yaml").read_text() == PARAMS
     assert init(folder, force=True).written
+
+
+def test_one_recording_in_two_classes_is_an_error():
+    folder = project(Path("own"), fall=5, normal=5)
+    for name in ("fall", "normal"):
+        video(folder / "videos/train" / name / f"twin_{name}.mp4", 99)
+    table(folder, "fall", "twin_fall,1,2")
+    outcome = init(folder)
+    assert kinds(outcome, "error") == ["two_classes"]
+    assert "in the classes fall and normal" in said(outcome)
 
 
 def test_splits_called_otherwise_and_a_missing_val():
@@ -230,6 +175,31 @@ def test_broken_videos_are_named_and_can_be_left_out():
     again = init(folder)
     assert kinds(again, "error") == []
     assert again.edit.changes == {}
+
+
+def test_an_event_of_a_broken_video_is_not_told_a_second_time():
+    folder = project(Path("own"), fall=5, normal=5)
+    garbage(folder / "videos/train/fall/noise.mp4")
+    table(folder, "fall", "noise,1,2", *(f"{s}_{n},1,2" for s in ("train", "val", "test")
+                                         for n in range(5)))  # fmt: skip
+    assert kinds(init(folder, exclude_broken=True), "warning") == ["unreadable"]
+
+
+def test_the_length_of_a_container_that_does_not_tell_it():
+    folder = project(Path("own"), fall=5, normal=5)
+    before = init(folder).found.numbers["train"]["windows"]
+    constant_rate(folder / "videos/train/normal/long.mkv", 100, 10)
+    outcome = init(folder)
+    assert kinds(outcome, "error") == []
+    assert outcome.found.numbers["train"]["windows"] > before
+
+
+def test_events_may_stand_in_any_order():
+    folder = project(Path("own"), fall=5, normal=5)
+    table(folder, "fall", "train_0,3,4", "train_0,1,2")
+    outcome = init(folder)
+    assert "overlap" not in kinds(outcome, "warning")
+    assert [entry.times for entry in outcome.found.rows["train/fall/train_0"]] == [(1, 2), (3, 4)]
 
 
 def test_annotations_are_checked_row_by_row():
@@ -343,6 +313,12 @@ def test_another_clip_takes_the_demos_values_along():
         init(folder, clip="ViT-B-32")
 
 
+def test_values_of_ones_own_stay_when_the_clip_changes():
+    Path("params.yaml").write_text(PARAMS.replace("0.85", "0.9"))
+    init(project(Path("own"), fall=5, normal=5), clip="ViT-B-32-quickgelu:openai")
+    assert load_params(Path("params.yaml")).mine.threshold == 0.9
+
+
 def test_run_together_class_names_become_words():
     init(project(Path("own"), RoadAccident=5, normal=5))
     names = load_params(Path("params.yaml")).train.class_names
@@ -355,12 +331,6 @@ def test_a_folder_without_videos_is_one_clear_error():
         init(Path("mine"))
     with pytest.raises(DataError, match="no such folder"):
         init(Path("gone"))
-
-
-def test_a_layout_is_not_built_inside_its_own_source():
-    classes(Path("mine"), fall=3, normal=3)
-    with pytest.raises(ConfigError, match="lies in mine"):
-        init(Path("mine"), Path("mine/own"))
 
 
 def test_a_video_without_a_class_folder_is_of_no_class_in_the_projects_layout():
@@ -378,3 +348,16 @@ def test_many_lost_rows_are_counted_and_the_first_are_shown():
     outcome = init(folder)
     assert kinds(outcome, "warning").count("no_video") == 30
     assert "and 20 more of the kind 'no_video'" in said(outcome)
+
+
+def test_each_kind_of_finding_is_counted_by_itself():
+    findings = Findings()
+    findings.warning("rare", "a", "x")
+    for _ in range(16):
+        findings.warning("often", "b", "y")
+    for _ in range(13):  # met first, and the last to have more than are shown
+        findings.warning("rare", "a", "x")
+    assert [line.strip() for line in findings.lines() if "more of the kind" in line] == [
+        "and 6 more of the kind 'often' (--json lists all)",
+        "and 4 more of the kind 'rare' (--json lists all)",
+    ]

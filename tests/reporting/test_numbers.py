@@ -24,7 +24,15 @@ def test_numbers_have_about_four_digits(value, words):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "—"), (0.0, "±0"), (0, "±0"), (0.25, "+0.250"), (-3, "−3"), (7.7e-5, "+7.7e−05")],
+    [
+        (None, "—"),
+        (float("nan"), "—"),
+        (0.0, "±0"),
+        (0, "±0"),
+        (0.25, "+0.250"),
+        (-3, "−3"),
+        (7.7e-5, "+7.7e−05"),
+    ],
 )
 def test_differences_have_a_sign(value, words):
     assert signed_words(value) == words

@@ -61,6 +61,26 @@ def test_numbers_stand_beside_their_controls(project):
     assert "All 4 numbers of CoOp prompts" in found
 
 
+def test_numbers_below_zero_are_not_drawn_between_0_and_1(project):
+    tree = json.loads(json.dumps(COOP))
+    tree["test"]["frame"]["accuracy"] = -0.5
+    write_json(project.root / "metrics/coop.json", tree)
+    first = section(page_of(project), "metrics").split("<details>")[0]
+    rows = {texts(row).split()[0]: row for row in first.split("<tr>")[2:]}
+    assert "<circle" in rows["test.frame.balanced_accuracy"]
+    assert "<circle" not in rows["test.frame.accuracy"]
+
+
+def test_settings_are_no_costs(project):
+    config = {"parameters": 1234, "config": {"frames": 8}, "cost": {"gmac": 2.5}}
+    write_json(project.root / "data/models/coop/config.json", config)
+    found = texts(section(page_of(project), "cost"))
+    file = "data/models/coop/config.json"
+    assert f"parameters{file} 1 234" in found
+    assert f"multiply-adds of a video, 10⁹{file} 2.500" in found
+    assert "frames of a video" not in found
+
+
 def test_changes_are_against_the_commit_before(project):
     git(project.root, "init", "-q")
     first = commit(project.root, "one")

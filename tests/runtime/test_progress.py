@@ -41,8 +41,8 @@ def test_names_of_files_are_no_markup(terminal):
 
 def test_a_log_gets_one_line_a_short_task():
     shown, where = console()
-    with shown_progress("auto", where).task(TITLE, 3):
-        pass
+    with shown_progress("auto", where).task(TITLE, 3) as advance:
+        advance(3)
     assert shown.getvalue() == f"{TITLE}: 3 done\n"
 
 
@@ -57,6 +57,13 @@ def test_a_log_tells_rate_and_remaining_time_every_half_minute():
     assert lines[0] == "embed: 15 of 100, 2.0 s each, 2:50 left, epoch 1"
     assert lines[-1] == "embed: 100 done in 3:20, 2.0 s each"
     assert len(lines) == 100 * 2 // 30 + 1
+
+
+def test_what_was_not_done_is_not_told_as_done():
+    shown, where = console()
+    with shown_progress("log", where).task("embed", 3) as advance:
+        advance(2)
+    assert shown.getvalue() == "embed: 2 of 3 done\n"
 
 
 def test_json_is_one_object_a_line_at_most_once_a_second():

@@ -94,6 +94,12 @@ def test_only_names_of_this_machine(page, host, status):
             assert answer.json()["kind"] == "host"
 
 
+def test_two_names_are_none(page):
+    for second in ("127.0.0.1", "evil.example"):
+        answer = page.get("/", headers=[("Host", "127.0.0.1"), ("Host", second)])
+        assert answer.status_code == 403
+
+
 def test_every_answer_has_the_headers(page):
     for path in (*ROUTES, "/media/9"):
         for headers in ({}, {"Host": "evil.example"}, {"Origin": "https://evil.example"}):
@@ -133,6 +139,21 @@ def test_the_token_leaves_the_address(locked):
     assert locked.get("/api/info").status_code == 200
     locked.cookies.clear()
     assert locked.get("/api/info").status_code == 401
+
+
+def test_the_token_opens_nothing_that_is_sent(locked):
+    answer = locked.post(f"/?token={TOKEN}")
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
+def test_servers_side_by_side_do_not_take_each_others_cookies(made, locked):
+    with client(opened(made / "out"), Access(token=TOKEN[::-1])) as other:
+        names = [
+            asked.get(f"/?token={token}").headers["set-cookie"].partition("=")[0]
+            for asked, token in ((locked, TOKEN), (other, TOKEN[::-1]))
+        ]
+    assert names[0] != names[1]
 
 
 def test_redirects_stay_here(locked):

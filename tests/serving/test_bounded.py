@@ -134,6 +134,22 @@ def test_queries_at_a_time_go_through_the_network_together():
     assert len(model.batches) <= 6
 
 
+def test_too_many_different_queries_are_refused(monkeypatch):
+    monkeypatch.setattr("pipeline_lib.serving.encoder._WAITING", 5)
+
+    async def scenario() -> None:
+        encoder = QueryEncoder(NumberModel())
+        found = await asyncio.gather(
+            *(encoder.direction(f"frame {n}") for n in range(8)), return_exceptions=True
+        )
+        refused = [one.status for one in found if isinstance(one, RefusalError)]
+        assert refused == [503] * 3
+        assert (await encoder.direction("frame 7")).tokens_cut == 0
+        encoder.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_failed_batch_fails_its_queries_and_no_others():
     class Broken(NumberModel):
         broken = True

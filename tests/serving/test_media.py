@@ -1,11 +1,13 @@
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import DataError, VideoError
 from pipeline_lib.serving.media import Span, asked_span
 from pipeline_lib.serving.refusal import RefusalError
+from tests.retrieval.test_embed import embed
 from tests.serving.site import client, opened
 from tests.support.video_files import constant_rate
 
@@ -80,6 +82,36 @@ def test_conditions(page):
     assert page.get(f"/media/{MIDDLE}", headers=part).status_code == 206
     other = {"Range": "bytes=0-1", "If-Range": '"other"'}
     assert page.get(f"/media/{MIDDLE}", headers=other).status_code == 200
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of open files")
+def test_no_answer_leaves_its_file_open(page, made):
+    path = made / "videos" / "middle.mp4"
+    etag = page.head(f"/media/{MIDDLE}").headers["etag"]
+    asked = ({}, {"Range": "bytes=0-9"}, {"Range": "bytes=999999999-"}, {"If-None-Match": etag})
+    for headers in asked:
+        page.get(f"/media/{MIDDLE}", headers=headers)
+    page.get(f"/api/frame/{MIDDLE}/0.4.jpg")
+    still_open = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    assert str(path.resolve()) not in still_open
+
+
+def test_a_frame_that_cannot_be_decoded_is_told(page, monkeypatch):
+    def broken(path, threads):
+        raise VideoError(f"{path}: oh", reason="corrupt")
+
+    monkeypatch.setattr("pipeline_lib.serving.stills.open_video", broken)
+    answer = page.get(f"/api/frame/{MIDDLE}/0.4.jpg")
+    assert (answer.status_code, answer.json()["kind"]) == (410, "corrupt")
+    assert answer.json()["error"] == "middle.mp4: this frame cannot be decoded."
+
+
+def test_a_folder_that_was_embedded_again_is_told(own_page, place):
+    constant_rate(place / "videos" / "middle.mp4", 61)
+    embed(place / "videos", place / "out")
+    answer = own_page.get("/api/search", params={"q": "frame 30"})
+    assert answer.status_code == 503
+    assert answer.json()["hint"] == "Restart `clipline serve`."
 
 
 def _refused(page, kind, words):

@@ -32,6 +32,7 @@ class Behaviour:
     leads_to: str | None = None
     pause_s: float = 0.0
     asked: list[str | None] = field(default_factory=list)
+    encodings: set[str | None] = field(default_factory=set)
 
     def next(self, name: str):
         values = getattr(self, name)
@@ -45,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         does: Behaviour = self.server.behaviour
         does.asked.append(self.headers.get("Range"))
+        does.encodings.add(self.headers.get("Accept-Encoding"))
         if does.leads_to:
             return self._empty(302, Location=does.leads_to)
         status = does.next("status")

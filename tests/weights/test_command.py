@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import stages.weights
 from pipeline_lib.backbones.base import Placement
 from pipeline_lib.backbones.videomamba import load_videomamba
 from pipeline_lib.backbones.weight_files import PublishedFile, find_weights
 from pipeline_lib.config import VideoMambaBackboneConfig
-from pipeline_lib.errors import BatchError, WeightsError
+from pipeline_lib.errors import BatchError, ConfigError, WeightsError
 from pipeline_lib.weights import command
-from stages.weights import app
+from pipeline_lib.weights.place import FOLDER
 from tests.weights.conftest import CONTENT, SHA256, item_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +31,7 @@ def project(tmp_path, monkeypatch, server):
 
 
 def run(*words, code=0, **options):
-    result = CliRunner().invoke(app, words, **options)
+    result = CliRunner().invoke(stages.weights.app, words, **options)
     if code:
         assert result.exit_code != 0
         raise result.exception
@@ -56,6 +57,17 @@ def test_without_use_params_stay(project):
     assert record["files"][0]["sha256"] == SHA256
     assert (project / "params.yaml").read_bytes() == before
     assert (project / "elsewhere/slowfast/weights.pt").exists()
+
+
+def test_parameters_that_cannot_be_used_are_told_before_anything_is_fetched(project, server):
+    (project / "params.yaml").write_text("data: {root: own, rooot: x}\n")
+    with pytest.raises(ConfigError, match="rooot is not a parameter"):
+        run("fetch", "slowfast", "--use", code=2)
+    assert server.behaviour.asked == []
+
+
+def test_the_command_shows_the_librarys_own_folder():
+    assert stages.weights.FOLDER == FOLDER
 
 
 def test_a_restricting_licence_is_shown_and_has_to_be_accepted(project, server):

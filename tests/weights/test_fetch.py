@@ -14,7 +14,7 @@ import pytest
 from pipeline_lib.errors import BatchError, WeightsError
 from pipeline_lib.weights import download
 from pipeline_lib.weights.fetch import fetch
-from pipeline_lib.weights.lockfile import FIRST_FETCH, read_lock
+from pipeline_lib.weights.lockfile import FIRST_FETCH, Recorded, read_lock, record
 from tests.weights.conftest import CONTENT, SHA256, item_of, there
 
 
@@ -36,6 +36,7 @@ def test_a_file_is_fetched_whole_and_nothing_else_is_left(server, place):
     assert (result.sha256, result.new, result.origin) == (SHA256, True, "published by its maker")
     assert [path.name for path in result.path.parent.iterdir()] == ["weights.pt"]
     assert not place.lock.exists()
+    assert server.behaviour.encodings == {"identity"}  # compressed, lengths and places differ
 
 
 def test_what_is_there_is_not_fetched_again(server, place):
@@ -65,7 +66,7 @@ def test_a_server_without_ranges_is_read_from_the_start(server, place):
     assert result.path.read_bytes() == CONTENT
 
 
-def test_a_file_that_changed_meanwhile_is_read_from_the_start(server, place):
+def test_a_file_that_changed_meanwhile_is_read_from_the_start(server, place, waits):
     server.behaviour.content = b"x" * len(CONTENT)
     server.behaviour.cut = [1_000_000]
     fetch([item_of(server.url)], replace(place, patience=replace(place.patience, attempts=1)))
@@ -74,6 +75,18 @@ def test_a_file_that_changed_meanwhile_is_read_from_the_start(server, place):
     server.behaviour.cut = [None]
     (result,) = fetch([item_of(server.url)], place).fetched
     assert result.path.read_bytes() == CONTENT
+    assert waits == [0.0]  # seen by the ETag, before anything of it was read
+
+
+def test_a_file_that_has_grown_meanwhile_is_read_from_the_start(server, place, waits):
+    server.behaviour.cut = [1_000_000, None]
+    server.behaviour.content = CONTENT[:2_000_000]
+    item = item_of(server.url, sha256=None)
+    fetch([item], replace(place, patience=replace(place.patience, attempts=1)))
+    server.behaviour.content = CONTENT
+    (result,) = fetch([item], place).fetched
+    assert result.path.read_bytes() == CONTENT
+    assert waits == [0.0]
 
 
 @pytest.mark.parametrize("etag", [None, ""])
@@ -93,6 +106,21 @@ def test_what_a_killed_run_had_already_read_whole_is_not_asked_for_again(server,
     (result,) = fetch([item_of(server.url)], place).fetched
     assert result.new
     assert len(server.behaviour.asked) == asked
+
+
+def test_a_rest_that_is_too_long_or_of_another_address_is_not_resumed(server, place):
+    server.behaviour.cut = [1_000_000, None]
+    once = replace(place, patience=replace(place.patience, attempts=1))
+    fetch([item_of(server.url)], once)
+    partial(place).write_bytes(CONTENT + b"x")
+    fetch([item_of(server.url)], place)
+    assert server.behaviour.asked == [None, None]
+    there(place).unlink()
+    server.behaviour.cut = [1_000_000, None]
+    fetch([item_of(server.url)], once)
+    (result,) = fetch([item_of(server.url + "?moved")], place).fetched
+    assert result.path.read_bytes() == CONTENT
+    assert server.behaviour.asked == [None] * 4
 
 
 def test_a_damaged_rest_of_an_earlier_run_is_fetched_anew(server, place):
@@ -303,6 +331,29 @@ def test_a_killed_download_is_resumed(server, place):
     (result,) = fetch([item_of(server.url)], place).fetched
     assert result.path.read_bytes() == CONTENT
     assert server.behaviour.asked[-1] == f"bytes={had}-"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(server, place, monkeypatch):
+    flushed = []
+    flush = os.fsync
+
+    def watched(number):
+        if os.fstat(number).st_size == len(CONTENT):
+            flushed.append(there(place).exists())
+        flush(number)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    fetch([item_of(server.url)], place)
+    assert flushed == [False]
+
+
+def test_a_recorded_hash_is_never_written_over(place):
+    record(place.lock, "b", Recorded(SHA256, 1, "x"))
+    record(place.lock, "a", Recorded("0" * 64, 1, "x"))
+    with pytest.raises(WeightsError, match=f"b has sha256 {SHA256}, not 0000"):
+        record(place.lock, "b", Recorded("0" * 64, 1, "x"))
+    assert list(read_lock(place.lock)) == ["a", "b"]
+    assert read_lock(place.lock)["b"].sha256 == SHA256
 
 
 def test_a_damaged_lock_file_is_told(place, server):

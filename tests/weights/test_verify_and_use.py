@@ -2,7 +2,8 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from operator import attrgetter
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline_lib.errors import ConfigError, WeightsError
 from pipeline_lib.params_file import load_params
 from pipeline_lib.weights import report
 from pipeline_lib.weights.catalogue import choose
+from pipeline_lib.weights.demo_values import FITTED
 from pipeline_lib.weights.fetch import fetch, require_consent
 from pipeline_lib.weights.lockfile import BY_HAND, read_lock
 from pipeline_lib.weights.place import FOLDER
@@ -72,6 +74,18 @@ def test_consent_is_asked_for_before_anything_is_fetched(place):
     require_consent([item], place)
 
 
+def test_of_several_files_all_count(place):
+    put(place, network="mobileclip")
+    whole = item_of(URL, network="mobileclip")
+    files = {**whole.files, PurePosixPath("mobileclip/other.pt"): whole.files[whole.weights]}
+    item = replace(whole, files=files)
+    with pytest.raises(WeightsError, match="Nothing has been fetched"):
+        require_consent([item], place)
+    results = verify([item], place, named=False)
+    assert [result.state for result in results] == ["verified", "missing"]
+    assert "other.pt: missing" in fault(results).message
+
+
 @pytest.fixture
 def params(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
@@ -119,6 +133,8 @@ def test_what_was_chosen_for_the_demo_is_told(params):
     advice = "\n".join(use(choose(["clip", "dinov2"]), FOLDER, params).advice)
     assert "mine.threshold is 0.85" in advice
     assert "train.pos_neg.lr is 0.0003" in advice
+    for key, (fitted, _) in FITTED.items():  # of the file that the project ships
+        assert attrgetter(key)(load_params(ROOT / "params.yaml")) == fitted
     assert "usual for Sim-m is dinov2" in advice
     text = params.read_text().replace("threshold: 0.85", "threshold: 0.95")
     params.write_text(text.replace("lr: 0.0003", "lr: 0.00001"))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.reporting.history import Earlier, earlier_version
 from pipeline_lib.reporting.project import Project
 from pipeline_lib.reporting.sections import Section
@@ -85,7 +86,8 @@ def build(project: Project, parts: Sequence[Part]) -> Section:
     rows = read_rows(project.metrics) if found else []
     titles = {part.name: part.title for part in parts}
     place = {name: index for index, name in enumerate(titles)}
-    models = sorted(dict.fromkeys(row.model for row in rows), key=lambda m: (place.get(m, 99), m))
+    found_models = dict.fromkeys(row.model for row in rows)
+    models = sorted(found_models, key=lambda model: (place.get(model, len(place)), model))
     tables = [
         _table(project, model, titles.get(model, model), [r for r in rows if r.model == model])
         for model in models
@@ -122,7 +124,7 @@ def _earlier(project: Project, model: str) -> tuple[Earlier, dict[str, float | N
         return earlier, None
     try:
         return earlier, {row.metric: row.value for row in rows_of(model, earlier.tree)}
-    except (AttributeError, TypeError):  # no branches where controls or gains belong
+    except DataError:  # no branches where controls or gains belong
         note = f"the version of {earlier.date} ({earlier.commit}) is of another form"
         return Earlier(None, earlier.commit, earlier.date, note), None
 
