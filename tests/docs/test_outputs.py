@@ -9,8 +9,7 @@ from tests.docs.references import expanded, said_paths, tracked
 
 # Written only in a case that the small project is not: the path and that case.
 SOMETIMES = {
-    ".dvc/tmp/lock": "while DVC runs",
-    ".dvc/tmp/rwlock": "while DVC runs",
+    ".dvc/tmp": "while DVC runs, and after it was killed",
     "data/evaluation/pos_neg/failures.csv": "when a video could not be read",
     "data/models/coop/coop_ep10.safetensors": "after ten epochs",
     "data/models/imported": "by `clipline import-prompts`",
