@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # For `make sweep` and `make experiments`.
 JOBS ?= 1
 SORT ?= test.frame.balanced_accuracy
-METRICS ?= test\.(frame|video)\.balanced_accuracy
+METRICS ?= test\.frame\.balanced_accuracy|metrics/coop.json:test\.video\.balanced_accuracy
 # Stages run `python` from PATH; it has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONPATH PYTHONHOME

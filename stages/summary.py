@@ -31,6 +31,9 @@ def summary(
         typer.echo(f"{len(rows) - len(shown)} numbers more: clipline summary --every")
     names = name_pictures(*pictures)
     typer.echo("\n  ".join(["Pictures:", *names]) if names else "No pictures yet.")
+    page = metrics / "report" / "index.html"
+    if page.is_file():
+        typer.echo(f"All of it on one page: {page}")
 
 
 if __name__ == "__main__":
