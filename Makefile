@@ -72,7 +72,8 @@ env: $(READY)  ## make .venv with the pinned versions
 
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON=/path/to/python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@# One that is there is mended in place: something may be running in it.
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,ray,openvino,s3]'
 	$(BIN)/python -m pipeline_lib.runtime.torchvision_ops
 	@touch $@
