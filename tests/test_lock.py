@@ -28,6 +28,8 @@ def test_a_clone_without_data_shows_what_was_changed_after_the_run(tmp_path):
         "pack-windows: another command",
         "evaluate-tempme-stop: not in dvc.lock",
         "evaluate-coop: data/models/coop: not what its stage has written",
+        "report: data/models/coop: not what its stage has written",
+        "report: metrics/pos_neg.json: modified",
     }
 
 
