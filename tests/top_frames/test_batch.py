@@ -3,6 +3,7 @@ import json
 import resource
 import shutil
 import unicodedata
+from pathlib import Path
 
 import pytest
 
