@@ -16,10 +16,7 @@ from tests.own_data.folders import (
     video,
 )
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def test_building_links_every_video_and_writes_one_table_a_class():

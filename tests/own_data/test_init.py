@@ -22,10 +22,7 @@ from tests.own_data.folders import (
 )
 from tests.support.video_files import constant_rate, garbage
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def test_the_projects_layout_is_taken_as_it_is():

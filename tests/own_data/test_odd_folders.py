@@ -5,10 +5,7 @@ import pytest
 from pipeline_lib.errors import ConfigError, DataError
 from tests.own_data.folders import PARAMS, classes, init, kinds, project, said, table
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def test_the_folder_of_the_videos_is_not_taken_for_the_data_root():
